@@ -1,0 +1,141 @@
+"""The seam to language models: messages, tool calls, usage, and the `Model` protocol."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "tool_calls", "length", "content_filter", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the model is told of it. `parameters` is a JSON schema of type object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call as the model wrote it. `arguments` is the raw text, which may be no valid JSON."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of the conversation.
+
+    `provider` holds what a provider wants to see again unchanged (for example signed thinking blocks); only the
+    adapter that wrote it reads it.
+    """
+
+    role: Role
+    content: str = ""
+    reasoning: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    provider: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one or more model calls, as the server reported them.
+
+    `prompt` includes `cached`; `completion` includes `reasoning`.
+    """
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    reasoning: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.prompt + self.completion
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.prompt + other.prompt,
+            self.completion + other.completion,
+            self.cached + other.cached,
+            self.reasoning + other.reasoning,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to sample. None leaves a setting to the server. `max_tokens` bounds one completion."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of a completion as it streams in, for a live view only."""
+
+    kind: Literal["content", "reasoning", "tool_call"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole answer of the model. Durations in seconds; `usage` is None where the server reports none."""
+
+    message: Message
+    finish_reason: FinishReason = "stop"
+    usage: Usage | None = None
+    model: str = ""
+    duration: float = 0.0
+    first_token: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHints:
+    """What is known of a model and changes how it is spoken to.
+
+    `protocol`: how tools are called: `native` (the provider's own tool calls), `json` (one fenced JSON object) or
+    `bash` (one fenced bash block). `tools`: names of the tools to offer, None for all. `prompt`: which system prompt.
+    """
+
+    protocol: Literal["native", "json", "bash"] = "native"
+    tools: tuple[str, ...] | None = None
+    prompt: Literal["standard", "compact"] = "standard"
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+class Model(Protocol):
+    """Something that completes a message list with tool specs.
+
+    `name` is the full name (`openai/gpt-5`). `window` is the context size in tokens, None where unknown.
+    """
+
+    name: str
+    window: int | None
+    hints: ModelHints
+
+    async def complete(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSpec] = (),
+        *,
+        sampling: Sampling | None = None,
+        on_delta: Callable[[Delta], None] | None = None,
+    ) -> Completion:
+        """One model call, tried once. Raises a `ModelError` of the right class; never retries by itself."""
+        ...
+
+    def for_task(self, task_id: str) -> "Model":
+        """The model to use for this task: itself, but for models whose answers depend on the task (scripts)."""
+        ...
+
+    async def aclose(self) -> None:
+        """Frees connections; safe to call twice."""
+        ...
