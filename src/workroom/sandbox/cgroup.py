@@ -1,0 +1,174 @@
+"""Control groups: the only means that bounds the memory, processes and CPU of a whole sandbox.
+
+Version 1 (a directory per controller) and version 2 (one directory) are used where this user may make directories
+there: root, or a user with a delegated group. Elsewhere there is no `Cgroup`, and the sandbox says so.
+
+A directory is named after its owner (pid and start time), so that what a killed owner left behind is found and removed.
+"""
+
+import contextlib
+import itertools
+import os
+import signal
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+MOUNT = Path("/sys/fs/cgroup")
+PARENT = "workroom"
+PERIOD = 100_000  # microseconds
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """Where groups can be made on this host. `parents`: controller → directory; equal directories in version 2."""
+
+    version: int
+    parents: dict[str, Path]
+
+
+@lru_cache(maxsize=1)
+def hierarchy() -> Hierarchy | None:
+    """Finds, once a process, where groups can be made, and removes what dead owners left there."""
+    found = _version_2() if (MOUNT / "cgroup.controllers").exists() else _version_1()
+    if found is not None:
+        for parent in set(found.parents.values()):
+            sweep(parent)
+    return found
+
+
+def _version_1() -> Hierarchy | None:
+    parents = {}
+    for controller in ("memory", "pids", "cpu"):
+        parent = MOUNT / controller / PARENT
+        try:
+            parent.mkdir(exist_ok=True)
+            if os.access(parent, os.W_OK):
+                parents[controller] = parent
+        except OSError:
+            continue
+    return Hierarchy(1, parents) if parents else None
+
+
+def _version_2() -> Hierarchy | None:
+    own = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2].lstrip("/")
+    for base in dict.fromkeys((MOUNT, MOUNT / own)):
+        parent = base / PARENT
+        try:
+            parent.mkdir(exist_ok=True)
+            wanted = {"memory", "pids", "cpu"} & set((base / "cgroup.controllers").read_text().split())
+            for directory in (base, parent):
+                enabled = set((directory / "cgroup.subtree_control").read_text().split())
+                for controller in wanted - enabled:
+                    (directory / "cgroup.subtree_control").write_text(f"+{controller}")
+        except OSError:
+            continue
+        return Hierarchy(2, dict.fromkeys(wanted, parent))
+    return None
+
+
+class Cgroup:
+    """The group (or one per controller) of one sandbox. Processes enter it by writing to `procs`."""
+
+    def __init__(self, where: Hierarchy, *, memory: int, pids: int, cpus: float | None) -> None:
+        self.version = where.version
+        name = f"{os.getpid()}-{start_time(os.getpid())}-{next(_numbers)}"
+        self._directories = {controller: parent / name for controller, parent in where.parents.items()}
+        try:
+            for directory in set(self._directories.values()):
+                directory.mkdir()
+            self._bound(memory, pids, cpus)
+        except OSError:
+            self.remove_now()
+            raise
+
+    @property
+    def procs(self) -> list[str]:
+        return sorted({str(directory / "cgroup.procs") for directory in self._directories.values()})
+
+    @property
+    def controllers(self) -> set[str]:
+        return set(self._directories)
+
+    def _bound(self, memory: int, pids: int, cpus: float | None) -> None:
+        if memory_group := self._directories.get("memory"):
+            if self.version == 1:
+                (memory_group / "memory.limit_in_bytes").write_text(str(memory))
+                with contextlib.suppress(FileNotFoundError):  # no swap accounting on this host
+                    (memory_group / "memory.memsw.limit_in_bytes").write_text(str(memory))
+            else:
+                (memory_group / "memory.max").write_text(str(memory))
+                with contextlib.suppress(FileNotFoundError):
+                    (memory_group / "memory.swap.max").write_text("0")
+        if pids_group := self._directories.get("pids"):
+            (pids_group / "pids.max").write_text(str(pids))
+        if cpus is not None and (cpu_group := self._directories.get("cpu")):
+            quota = max(1000, int(cpus * PERIOD))
+            if self.version == 1:
+                (cpu_group / "cpu.cfs_period_us").write_text(str(PERIOD))
+                (cpu_group / "cpu.cfs_quota_us").write_text(str(quota))
+            else:
+                (cpu_group / "cpu.max").write_text(f"{quota} {PERIOD}")
+
+    def oom_kills(self) -> int:
+        """How many processes of the sandbox the kernel has ended for lack of memory so far."""
+        directory = self._directories.get("memory")
+        if directory is None:
+            return 0
+        counters = directory / ("memory.oom_control" if self.version == 1 else "memory.events")
+        with contextlib.suppress(OSError):
+            for line in counters.read_text().splitlines():
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+        return 0
+
+    def memory(self) -> int | None:
+        """Bytes that are charged to the sandbox now, files on its memory-backed disk included."""
+        directory = self._directories.get("memory")
+        if directory is None:
+            return None
+        return int((directory / ("memory.usage_in_bytes" if self.version == 1 else "memory.current")).read_text())
+
+    def remove_now(self) -> bool:
+        """Removes the directories; False while a process is still in one (try again a little later)."""
+        left = [directory for directory in set(self._directories.values()) if not _remove(directory)]
+        return not left
+
+
+def _remove(directory: Path) -> bool:
+    try:
+        directory.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def start_time(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; with the pid a unique name. None where there is none."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def sweep(parent: Path) -> int:
+    """Ends and removes what dead owners left below `parent`; returns how many directories went."""
+    removed = 0
+    for directory in parent.iterdir():
+        owner, _, rest = directory.name.partition("-")
+        born = rest.partition("-")[0]
+        if not directory.is_dir() or not owner.isdigit() or start_time(int(owner)) == int(born or 0):
+            continue
+        for _ in range(50):
+            with contextlib.suppress(OSError):
+                for pid in (directory / "cgroup.procs").read_text().split():
+                    os.kill(int(pid), signal.SIGKILL)
+            if _remove(directory):
+                removed += 1
+                break
+            time.sleep(0.01)
+    return removed

@@ -1,0 +1,136 @@
+"""Which package registries this host is set up to use, read from the settings of pip, apt and npm.
+
+Where nothing is set, each client's own default counts, asked of the client itself. Passwords in URLs are left out.
+"""
+
+import configparser
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Registries:
+    """`endpoints`: (host, port) pairs that may be reached. `sources`: where each was found, for people."""
+
+    endpoints: frozenset[tuple[str, int]] = frozenset()
+    sources: tuple[tuple[str, str], ...] = ()
+
+
+@lru_cache(maxsize=1)
+def registries() -> Registries:
+    """Reads the settings once a process; may take a second, for npm is asked by running it."""
+    found = [("pip", url) for url in pip_urls()]
+    found += [("apt", url) for url in apt_urls()]
+    found += [("npm", url) for url in npm_urls()]
+    endpoints: set[tuple[str, int]] = set()
+    sources = []
+    for client, url in found:
+        parts = urlsplit(url)
+        if parts.scheme in DEFAULT_PORTS and parts.hostname:
+            port = parts.port or DEFAULT_PORTS[parts.scheme]
+            endpoints.add((parts.hostname.lower(), port))
+            sources.append((client, f"{parts.hostname.lower()}:{port}"))
+    return Registries(frozenset(endpoints), tuple(dict.fromkeys(sources)))
+
+
+def pip_settings() -> dict[str, str]:
+    """pip's `[global]` and `[install]` settings: later files win, the environment wins over all."""
+    home = Path.home()
+    config_home = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+    files = [Path("/etc/xdg/pip/pip.conf"), Path("/etc/pip.conf"), home / ".pip/pip.conf", config_home / "pip/pip.conf"]
+    files.append(Path(sys.prefix) / "pip.conf")
+    if named := os.environ.get("PIP_CONFIG_FILE"):
+        files = [Path(named)]
+    values: dict[str, str] = {}
+    for file in files:
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read(file, encoding="utf-8")
+        except (OSError, configparser.Error, UnicodeDecodeError):
+            continue
+        for section in ("global", "install"):
+            if parser.has_section(section):
+                values |= dict(parser.items(section))
+    for key in ("index-url", "extra-index-url", "trusted-host"):
+        if value := os.environ.get("PIP_" + key.upper().replace("-", "_")):
+            values[key] = value
+    return values
+
+
+def pip_urls() -> list[str]:
+    """Index URLs; of the default index also the host that its files are on."""
+    settings = pip_settings()
+    urls = settings.get("extra-index-url", "").split()
+    if "index-url" in settings:
+        return [settings["index-url"], *urls]
+    ask = "from pip._internal.models.index import PyPI as p; print(p.url, 'https://' + p.file_storage_domain)"
+    for python in (sys.executable, shutil.which("python3")):
+        if python and (answer := _ask([python, "-c", ask])):
+            return [*answer.split(), *urls]
+    return urls
+
+
+def apt_urls() -> list[str]:
+    """The URIs of one-line and deb822 sources."""
+    lines = []
+    for file in (Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))):
+        if file.suffix in (".list", ".sources"):
+            try:
+                lines += file.read_text(encoding="utf-8", errors="replace").splitlines()
+            except OSError:
+                continue
+    urls = []
+    for line in lines:
+        if re.match(r"\s*(deb|deb-src)\s|\s*URIs:", line):
+            urls += re.findall(r"https?://\S+", line)
+    return urls
+
+
+def npm_urls() -> list[str]:
+    """The registry as npm itself says it; nothing where there is no npm."""
+    npm = shutil.which("npm")
+    answer = _ask([npm, "config", "list", "--json"]) if npm else ""
+    try:
+        settings = json.loads(answer or "{}")
+    except ValueError:
+        return []
+    return [str(value) for key, value in settings.items() if key == "registry" or key.endswith(":registry")]
+
+
+def client_environment() -> dict[str, str]:
+    """Environment inside that points pip and npm at the host's own registries, without any password."""
+    environment = {}
+    settings = pip_settings()
+    for key in ("index-url", "extra-index-url"):
+        urls = [without_password(url) for url in settings.get(key, "").split() if url.startswith(("http:", "https:"))]
+        if urls:
+            environment["PIP_" + key.upper().replace("-", "_")] = " ".join(urls)
+    if "trusted-host" in settings:
+        environment["PIP_TRUSTED_HOST"] = " ".join(settings["trusted-host"].split())
+    for key, value in os.environ.items():
+        if key.lower() == "npm_config_registry":
+            environment["npm_config_registry"] = without_password(value)
+    return environment
+
+
+def without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _ask(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, cwd="/")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,548 @@
+/* Inside the sandbox, as process 1: runs commands and file operations for the host.
+ *
+ * A command gets a supervisor process that is a "subreaper": whatever the command starts, also by double fork, stays
+ * below it, so that a time-out can end all of it. When the command itself has ended the supervisor goes too, and jobs
+ * left in the background live on below process 1. Their output is read and dropped, so that they never block on it.
+ * When the host's end of the socket closes, for whatever reason, process 1 exits and the kernel ends everything.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+#define MAX_OPS 1024
+#define MAX_PASSED 64
+#define TAIL (64u << 10)
+#define CHUNK (64u << 10)
+#define MAX_PROCESSES 32768
+
+struct stream {
+  int fd;            /* -1 when at its end */
+  uint64_t total;    /* bytes the process wrote */
+  char *tail;        /* ring of the last TAIL bytes beyond the cap */
+};
+
+struct op {
+  uint32_t id, cap;
+  pid_t pid;         /* 0 when free; -1 when only background jobs still hold its pipes */
+  int status, exited, timed_out;
+  uint64_t started, deadline; /* microseconds; deadline 0 for none */
+  struct stream out[2];
+};
+
+static struct op ops[MAX_OPS];
+static int passed[MAX_PASSED], passed_count;
+static char chunk[CHUNK];
+extern char **environ;
+
+static uint64_t now_us(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+
+/* ---- talking to the host ---- */
+
+static void send_all(const char *data, size_t size) {
+  while (size) {
+    ssize_t n = send(CONTROL_FD, data, size, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) _exit(0); /* the host is gone: so is the sandbox */
+    data += n;
+    size -= (size_t)n;
+  }
+}
+
+static void send_frame(uint32_t id, char kind, const void *payload, uint32_t size) {
+  char frame[FRAME_HEADER + 64];
+  memcpy(frame, &size, 4);
+  memcpy(frame + 4, &id, 4);
+  frame[8] = kind;
+  if (size <= 64) { /* one packet for the small ones */
+    memcpy(frame + FRAME_HEADER, payload, size);
+    send_all(frame, FRAME_HEADER + size);
+  } else {
+    send_all(frame, FRAME_HEADER);
+    send_all(payload, size);
+  }
+}
+
+static void send_exit(uint32_t id, uint32_t code, uint32_t flags, uint64_t us, uint64_t out, uint64_t err) {
+  char payload[32];
+  memcpy(payload, &code, 4);
+  memcpy(payload + 4, &flags, 4);
+  memcpy(payload + 8, &us, 8);
+  memcpy(payload + 16, &out, 8);
+  memcpy(payload + 24, &err, 8);
+  send_frame(id, K_EXIT, payload, sizeof payload);
+}
+
+/* The egress port: a listening socket on the sandbox's own loopback, handed to the host, which serves it. */
+static int listen_on(unsigned port) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+      bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 256) < 0) {
+    perror("agent: egress port");
+    exit(98);
+  }
+  return fd;
+}
+
+static void send_hello(int listener) {
+  uint32_t size = 4, id = 0, version = PROTOCOL_VERSION;
+  char frame[FRAME_HEADER + 4], control[CMSG_SPACE(sizeof(int))];
+  struct iovec data = {frame, sizeof frame};
+  struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+  memcpy(frame, &size, 4);
+  memcpy(frame + 4, &id, 4);
+  frame[8] = K_HELLO;
+  memcpy(frame + FRAME_HEADER, &version, 4);
+  if (listener >= 0) {
+    memset(control, 0, sizeof control);
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &listener, sizeof(int));
+  }
+  if (sendmsg(CONTROL_FD, &message, MSG_NOSIGNAL) != (ssize_t)sizeof frame) _exit(98);
+  if (listener >= 0) close(listener);
+}
+
+/* ---- output ---- */
+
+static void take(struct op *op, int which, const char *data, uint32_t size) {
+  struct stream *s = &op->out[which];
+  uint32_t room = s->total < op->cap ? (uint32_t)(op->cap - s->total) : 0, now = size < room ? size : room;
+  if (now) send_frame(op->id, which ? K_ERR : K_OUT, data, now);
+  if (now < size && (s->tail || (s->tail = malloc(TAIL))))
+    for (uint32_t i = now; i < size; i++) s->tail[(s->total + i - op->cap) % TAIL] = data[i];
+  s->total += size;
+}
+
+static void send_tail(struct op *op, int which) {
+  struct stream *s = &op->out[which];
+  uint64_t beyond = s->total > op->cap ? s->total - op->cap : 0;
+  uint32_t held = beyond < TAIL ? (uint32_t)beyond : TAIL, start = beyond < TAIL ? 0 : (uint32_t)(beyond % TAIL);
+  if (s->tail) {
+    if (held - start) send_frame(op->id, which ? K_ERR : K_OUT, s->tail + start, held - start);
+    if (start) send_frame(op->id, which ? K_ERR : K_OUT, s->tail, start);
+    free(s->tail);
+    s->tail = NULL;
+  }
+}
+
+/* Reads once. Returns 0 when there was nothing to read now or ever. */
+static int drain(struct op *op, int which) {
+  struct stream *s = &op->out[which];
+  if (s->fd < 0) return 0;
+  ssize_t n = read(s->fd, chunk, sizeof chunk);
+  if (n > 0) {
+    if (op->pid > 0) take(op, which, chunk, (uint32_t)n);
+    return 1;
+  }
+  if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+    close(s->fd);
+    s->fd = -1;
+  }
+  return 0;
+}
+
+static void finish(struct op *op) {
+  for (int which = 0; which < 2; which++) {
+    /* What the ended process left in the pipe is at most its capacity; more is a background job's. */
+    for (uint32_t n = 0; n < (1u << 20) / CHUNK && drain(op, which); n++) {}
+    send_tail(op, which);
+  }
+  uint32_t code = WIFSIGNALED(op->status) ? 128u + (uint32_t)WTERMSIG(op->status) : (uint32_t)WEXITSTATUS(op->status);
+  send_exit(op->id, op->timed_out ? 124 : code, op->timed_out ? F_TIMED_OUT : 0, now_us() - op->started,
+            op->out[0].total, op->out[1].total);
+  op->pid = -1;
+  op->deadline = 0;
+}
+
+/* ---- processes ---- */
+
+static void reap(void) {
+  int status;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+    for (struct op *op = ops; op < ops + MAX_OPS; op++)
+      if (op->pid == pid) {
+        op->status = status;
+        op->exited = 1;
+      }
+}
+
+/* Kills all that descends from `top` (not itself) in one pass; returns how many were alive. */
+static int kill_descendants(pid_t top, int signal) {
+  static struct { pid_t pid, parent; char state; int below; } all[MAX_PROCESSES];
+  int count = 0, alive = 0, changed = 1;
+  DIR *proc = opendir("/proc");
+  if (!proc) return 0;
+  for (struct dirent *e; (e = readdir(proc)) && count < MAX_PROCESSES;) {
+    char path[64], text[512], *end;
+    long pid = strtol(e->d_name, &end, 10);
+    if (*end || pid <= 1) continue;
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) continue;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (n <= 0) continue;
+    text[n] = 0;
+    char *name_end = strrchr(text, ')'), state;
+    int parent;
+    if (!name_end || sscanf(name_end + 1, " %c %d", &state, &parent) != 2) continue;
+    all[count].pid = (pid_t)pid;
+    all[count].parent = parent;
+    all[count].state = state;
+    all[count++].below = parent == top;
+  }
+  closedir(proc);
+  while (changed) {
+    changed = 0;
+    for (int i = 0; i < count; i++)
+      for (int j = 0; !all[i].below && j < count; j++)
+        if (all[j].below && all[j].pid == all[i].parent) all[i].below = changed = 1;
+  }
+  for (int i = 0; i < count; i++)
+    if (all[i].below && all[i].state != 'Z' && all[i].state != 'X') {
+      kill(all[i].pid, signal);
+      alive++;
+    }
+  return alive;
+}
+
+static void end_all_of(struct op *op) {
+  /* The supervisor is stopped so that it keeps adopting what it lost; it reports once everything below is dead. */
+  kill(op->pid, SIGSTOP);
+  kill_descendants(op->pid, SIGSTOP);
+  for (int tries = 0; tries < 200 && kill_descendants(op->pid, SIGKILL) > 0; tries++) usleep(1000);
+  kill(op->pid, SIGCONT);
+  op->deadline = now_us() + 1000000; /* should it not have ended by then, it is ended itself */
+}
+
+static void sweep(uint32_t id) {
+  for (int tries = 0; tries < 2000 && kill(-1, SIGKILL) == 0; tries++) {
+    usleep(500);
+    reap();
+  }
+  send_exit(id, 0, 0, 0, 0, 0);
+}
+
+static void default_signals(void) {
+  sigset_t none;
+  signal(SIGPIPE, SIG_DFL);
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void run_command(const char *cwd, char **argv, char **envp) {
+  setsid();
+  if (chdir(cwd) < 0) {
+    fprintf(stderr, "cannot enter the working directory %s: %s\n", cwd, strerror(errno));
+    _exit(126);
+  }
+  environ = envp;
+  execvp(argv[0], argv);
+  fprintf(stderr, "%s: %s\n", argv[0], errno == ENOENT ? "command not found" : strerror(errno));
+  _exit(errno == ENOENT ? 127 : 126);
+}
+
+static void supervise(const char *cwd, char **argv, char **envp) {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  default_signals();
+  pid_t child = fork();
+  if (child < 0) {
+    fprintf(stderr, "cannot start a process: %s\n", strerror(errno));
+    _exit(254);
+  }
+  if (child == 0) run_command(cwd, argv, envp);
+  close_range(0, ~0u, 0);
+  for (int status;;) {
+    pid_t pid = waitpid(-1, &status, 0);
+    if (pid == child) _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+    if (pid < 0 && errno != EINTR) _exit(255);
+  }
+}
+
+/* ---- requests ---- */
+
+static struct op *new_op(uint32_t id) {
+  for (struct op *op = ops; op < ops + MAX_OPS; op++)
+    if (op->pid == 0 || (op->pid == -1 && op->out[0].fd < 0 && op->out[1].fd < 0)) {
+      memset(op, 0, sizeof *op);
+      op->id = id;
+      op->out[0].fd = op->out[1].fd = -1;
+      op->cap = UINT32_MAX;
+      op->started = now_us();
+      return op;
+    }
+  return NULL;
+}
+
+/* Forks with fresh pipes as standard output and error and `in` (or nothing) as input; returns 0 in the child. */
+static pid_t start(struct op *op, int in) {
+  int out[2], err[2];
+  if (pipe2(out, O_CLOEXEC) < 0) return -1;
+  if (pipe2(err, O_CLOEXEC) < 0) {
+    close(out[0]);
+    close(out[1]);
+    return -1;
+  }
+  pid_t pid = fork();
+  if (pid == 0) {
+    if (in >= 0) dup2(in, 0);
+    dup2(out[1], 1);
+    dup2(err[1], 2);
+    return 0;
+  }
+  close(out[1]);
+  close(err[1]);
+  if (pid < 0) {
+    close(out[0]);
+    close(err[0]);
+    return -1;
+  }
+  fcntl(out[0], F_SETFL, O_NONBLOCK);
+  fcntl(err[0], F_SETFL, O_NONBLOCK);
+  op->pid = pid;
+  op->out[0].fd = out[0];
+  op->out[1].fd = err[0];
+  return pid;
+}
+
+static int next_passed(void) {
+  if (passed_count == 0) return -1;
+  int fd = passed[0];
+  memmove(passed, passed + 1, sizeof(int) * (size_t)--passed_count);
+  return fd;
+}
+
+static uint32_t u32(const char **p) {
+  uint32_t v;
+  memcpy(&v, *p, 4);
+  *p += 4;
+  return v;
+}
+
+static char **strings(const char **p, uint32_t count) {
+  char **list = calloc(count + 1u, sizeof *list);
+  for (uint32_t i = 0; list && i < count; i++) {
+    list[i] = (char *)*p;
+    *p += strlen(*p) + 1;
+  }
+  return list;
+}
+
+/* The payload ends with a NUL (see `requests`), so that no string in it can run over its end. */
+static void handle_exec(uint32_t id, const char *p) {
+  struct op *op = new_op(id);
+  uint32_t timeout = u32(&p), cap = u32(&p), argc = u32(&p), envc = u32(&p);
+  int in = *p++ ? next_passed() : -1;
+  const char *cwd = p;
+  p += strlen(p) + 1;
+  if (op) {
+    op->cap = cap;
+    op->deadline = timeout ? op->started + (uint64_t)timeout * 1000u : 0;
+    pid_t pid = start(op, in);
+    if (pid == 0) {
+      char **argv = strings(&p, argc), **envp = strings(&p, envc);
+      if (argv && envp) supervise(cwd, argv, envp);
+      _exit(254);
+    }
+    if (pid < 0) op = NULL;
+  }
+  if (!op) {
+    const char text[] = "cannot start a process: the sandbox has too many of them\n";
+    send_frame(id, K_ERR, text, sizeof text - 1);
+    send_exit(id, 254, 0, 0, 0, sizeof text - 1);
+  }
+  if (in >= 0) close(in);
+}
+
+static void handle_file(uint32_t id, char kind, const char *p) {
+  struct op *op = new_op(id);
+  int in = kind == K_WRITE ? next_passed() : -1;
+  pid_t pid = op ? start(op, in) : -1;
+  if (pid == 0) {
+    uint64_t limit;
+    default_signals();
+    if (kind == K_READ) {
+      memcpy(&limit, p, 8);
+      _exit(file_read(p + 8, limit));
+    }
+    if (kind == K_WRITE) _exit(file_write(p + 1, *p));
+    memcpy(&limit, p, 4);
+    _exit(file_list(p + 4, (uint32_t)limit));
+  }
+  if (pid < 0) send_exit(id, EAGAIN, 0, 0, 0, 0);
+  if (in >= 0) close(in);
+}
+
+/* The payload is followed by a NUL (see `requests`): an empty path ends the list. */
+static void handle_dirs(uint32_t id, char *p) {
+  int error = 0;
+  for (; !error && *p; p += strlen(p) + 1) error = make_directories(p);
+  send_exit(id, (uint32_t)error, 0, 0, 0, 0);
+}
+
+static void handle(uint32_t id, char kind, char *payload) {
+  if (kind == K_EXEC) handle_exec(id, payload);
+  else if (kind == K_READ || kind == K_WRITE || kind == K_LIST) handle_file(id, kind, payload);
+  else if (kind == K_DIRS) handle_dirs(id, payload);
+  else if (kind == K_SWEEP) sweep(id);
+  else if (kind == K_KILL)
+    for (struct op *op = ops; op < ops + MAX_OPS; op++)
+      if (op->id == id && op->pid > 0) end_all_of(op);
+}
+
+static void requests(void) {
+  static char *data;
+  static size_t have, room;
+  char control[CMSG_SPACE(sizeof(int) * 8)];
+  if (room - have < CHUNK && !(data = realloc(data, room = have + 2 * CHUNK))) _exit(99);
+  struct iovec part = {data + have, room - have};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  ssize_t n = recvmsg(CONTROL_FD, &message, MSG_CMSG_CLOEXEC);
+  if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
+  if (n <= 0) _exit(0);
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c))
+    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+      for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) && passed_count < MAX_PASSED; i++)
+        memcpy(&passed[passed_count++], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+  have += (size_t)n;
+  for (uint32_t size, id; have >= FRAME_HEADER; have -= FRAME_HEADER + size) {
+    memcpy(&size, data, 4);
+    if (size > MAX_REQUEST) _exit(99);
+    if (have < FRAME_HEADER + size) break;
+    memcpy(&id, data + 4, 4);
+    char after = have > FRAME_HEADER + size ? data[FRAME_HEADER + size] : 0;
+    data[FRAME_HEADER + size] = 0; /* one byte is always free behind what was read: CHUNK is kept in reserve */
+    handle(id, data[8], data + FRAME_HEADER);
+    data[FRAME_HEADER + size] = after;
+    memmove(data, data + FRAME_HEADER + size, have - FRAME_HEADER - size);
+  }
+  if (have == 0 && room > 4 * CHUNK) {
+    free(data);
+    data = NULL;
+    room = 0;
+  }
+}
+
+/* ---- the loop ---- */
+
+static int wait_ms(uint64_t now) {
+  uint64_t next = 0;
+  for (struct op *op = ops; op < ops + MAX_OPS; op++)
+    if (op->pid > 0 && op->deadline && (!next || op->deadline < next)) next = op->deadline;
+  return !next ? -1 : next <= now ? 0 : (int)((next - now) / 1000u + 1);
+}
+
+static void deadlines(uint64_t now) {
+  for (struct op *op = ops; op < ops + MAX_OPS; op++) {
+    if (op->pid <= 0 || op->exited || !op->deadline || op->deadline > now) continue;
+    if (op->timed_out) kill(op->pid, SIGKILL);
+    op->timed_out = 1;
+    end_all_of(op);
+  }
+}
+
+static void loop(int signals) {
+  static struct pollfd polled[2 + 2 * MAX_OPS];
+  static struct { struct op *op; int which; } source[2 + 2 * MAX_OPS];
+  for (;;) {
+    nfds_t count = 0;
+    polled[count++] = (struct pollfd){CONTROL_FD, POLLIN, 0};
+    polled[count++] = (struct pollfd){signals, POLLIN, 0};
+    for (struct op *op = ops; op < ops + MAX_OPS; op++)
+      for (int which = 0; op->pid && which < 2; which++)
+        if (op->out[which].fd >= 0) {
+          source[count].op = op;
+          source[count].which = which;
+          polled[count++] = (struct pollfd){op->out[which].fd, POLLIN, 0};
+        }
+    if (poll(polled, count, wait_ms(now_us())) < 0 && errno != EINTR) _exit(99);
+    for (nfds_t i = 2; i < count; i++)
+      if (polled[i].revents) drain(source[i].op, source[i].which);
+    if (polled[1].revents) {
+      struct signalfd_siginfo info;
+      while (read(signals, &info, sizeof info) > 0) {}
+      reap();
+    }
+    for (struct op *op = ops; op < ops + MAX_OPS; op++)
+      if (op->pid > 0 && op->exited) finish(op);
+    deadlines(now_us());
+    if (polled[0].revents) requests();
+  }
+}
+
+static void lower(int resource, const char *value) {
+  struct rlimit limit;
+  rlim_t wanted = (rlim_t)strtoull(value, NULL, 10);
+  if (getrlimit(resource, &limit) < 0) return;
+  if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted) wanted = limit.rlim_max;
+  limit.rlim_cur = limit.rlim_max = wanted;
+  if (setrlimit(resource, &limit) < 0) {
+    perror("agent: setrlimit");
+    exit(98);
+  }
+}
+
+/* agent [--pids N] [--data BYTES] [--files N] [--port N] */
+int agent_main(int argc, char **argv) {
+  int listener = -1;
+  sigset_t child;
+  for (int i = 0; i + 1 < argc; i += 2) {
+    if (strcmp(argv[i], "--pids") == 0) lower(RLIMIT_NPROC, argv[i + 1]);
+    else if (strcmp(argv[i], "--data") == 0) lower(RLIMIT_DATA, argv[i + 1]);
+    else if (strcmp(argv[i], "--files") == 0) lower(RLIMIT_NOFILE, argv[i + 1]);
+    else if (strcmp(argv[i], "--port") == 0) listener = listen_on((unsigned)strtoul(argv[i + 1], NULL, 10));
+  }
+  int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (score >= 0) { /* on a host that runs out of memory, sandboxes go first */
+    if (write(score, "500", 3) < 0) perror("agent: oom_score_adj");
+    close(score);
+  }
+  if (seccomp_install() < 0) {
+    perror("agent: seccomp");
+    return 98;
+  }
+  /* Nobody inside may trace process 1 or look at its descriptors. */
+  prctl(PR_SET_DUMPABLE, 0);
+  fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
+  umask(022);
+  signal(SIGPIPE, SIG_IGN);
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &child, NULL);
+  int signals = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
+  int null = open("/dev/null", O_RDWR);
+  if (signals < 0 || null < 0) return 98;
+  for (int fd = 0; fd < 3; fd++) dup2(null, fd);
+  if (null > 2) close(null);
+  send_hello(listener);
+  loop(signals);
+  return 0;
+}

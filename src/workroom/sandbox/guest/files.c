@@ -1,0 +1,124 @@
+/* File operations of the agent. Each runs in a child of its own with the sandbox's own rights and view, so that a
+ * link, a pipe or a device planted by the model can mislead nobody outside and can block nobody but itself. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+static char buffer[1 << 16];
+
+static int copy(int from, int to, uint64_t limit) {
+  uint64_t total = 0;
+  for (;;) {
+    ssize_t got = read(from, buffer, sizeof buffer);
+    if (got < 0) return errno;
+    if (got == 0) return 0;
+    total += (uint64_t)got;
+    if (total > limit) return EFBIG;
+    for (ssize_t put = 0, n; put < got; put += n)
+      if ((n = write(to, buffer + put, (size_t)(got - put))) < 0) return errno;
+  }
+}
+
+int file_read(const char *path, uint64_t limit) {
+  struct stat st;
+  int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  if (fstat(fd, &st) < 0) return errno;
+  if (S_ISDIR(st.st_mode)) return EISDIR;
+  if (!S_ISREG(st.st_mode)) return ENODEV;
+  if ((uint64_t)st.st_size > limit) return EFBIG;
+  return copy(fd, 1, limit);
+}
+
+static int make_parents(char *path) {
+  for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    *slash = 0;
+    int made = mkdir(path, 0755);
+    int error = errno;
+    *slash = '/';
+    if (made < 0 && error != EEXIST) return error;
+  }
+  return 0;
+}
+
+/* Through a temporary file and rename, so that a reader never sees half of it and a full disk leaves the old one. */
+int file_write(const char *path, int exclusive) {
+  static char target[PATH_MAX], temporary[PATH_MAX + 32];
+  struct stat st;
+  mode_t mode = 0644;
+  if (strlen(path) >= sizeof target) return ENAMETOOLONG;
+  if (path[strlen(path) - 1] == '/') return EISDIR;
+  strcpy(target, path);
+  int error = make_parents(target);
+  if (error) return error;
+  if (lstat(path, &st) == 0) {
+    if (exclusive) return EEXIST;
+    if (S_ISLNK(st.st_mode) && !realpath(path, target)) return errno;
+    if (stat(target, &st) < 0) return errno;
+    if (S_ISDIR(st.st_mode)) return EISDIR;
+    if (!S_ISREG(st.st_mode)) return ENODEV;
+    mode = st.st_mode & 07777;
+  } else if (errno != ENOENT) return errno;
+
+  snprintf(temporary, sizeof temporary, "%s", target);
+  snprintf(strrchr(temporary, '/') + 1, 32, ".workroom.%d", (int)getpid());
+  int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return errno;
+  error = copy(0, fd, UINT64_MAX);
+  if (!error && (fchmod(fd, mode) < 0 || close(fd) < 0)) error = errno;
+  if (!error && renameat2(AT_FDCWD, temporary, AT_FDCWD, target, exclusive ? RENAME_NOREPLACE : 0) < 0) error = errno;
+  if (error) unlink(temporary);
+  return error;
+}
+
+int make_directories(char *path) {
+  int error = make_parents(path);
+  if (error) return error;
+  return mkdir(path, 0755) < 0 && errno != EEXIST ? errno : 0;
+}
+
+static uint32_t left;
+
+static int list(int parent, const char *name, const char *prefix) {
+  int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), error = 0;
+  if (fd < 0) return errno;
+  DIR *dir = fdopendir(fd);
+  struct dirent *entry;
+  while (!error && (entry = readdir(dir))) {
+    static char path[PATH_MAX];
+    struct stat st;
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+    if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) continue; /* gone since */
+    if (left-- == 0) { error = EFBIG; break; }
+    if (snprintf(path, sizeof path, "%s%s", prefix, entry->d_name) >= (int)sizeof path) continue; /* no legal path */
+    char kind = S_ISREG(st.st_mode) ? 'f' : S_ISDIR(st.st_mode) ? 'd' : S_ISLNK(st.st_mode) ? 'l' : 'o';
+    printf("%c %lld %s%c", kind, (long long)st.st_size, path, 0);
+    if (kind == 'd') {
+      size_t length = strlen(path);
+      char *below = malloc(length + 2);
+      if (!below) { error = ENOMEM; break; }
+      memcpy(below, path, length);
+      strcpy(below + length, "/");
+      /* A directory that cannot be read is left out; only the bound on entries ends the walk. */
+      if (list(fd, entry->d_name, below) == EFBIG) error = EFBIG;
+      free(below);
+    }
+  }
+  closedir(dir);
+  return error;
+}
+
+int file_list(const char *path, uint32_t max_entries) {
+  left = max_entries;
+  int error = list(AT_FDCWD, path, "");
+  return fflush(stdout) ? errno : error;
+}

@@ -1,0 +1,51 @@
+/* The guest binary: one small static program with two jobs.
+ *
+ *   guest launch ...   outside: prepares a private mount namespace, drops to an unprivileged user, executes bubblewrap
+ *   guest agent ...    inside, as process 1: runs commands and file operations for the host over one inherited socket
+ *
+ * Wire format on the socket, both ways: a 9-byte header (u32 payload length, u32 id, u8 kind, little endian) and the
+ * payload. Kinds are listed below. The Python side is connection.py.
+ */
+#ifndef WORKROOM_GUEST_H
+#define WORKROOM_GUEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PROTOCOL_VERSION 1
+#define CONTROL_FD 3
+#define FRAME_HEADER 9
+#define MAX_REQUEST (8u << 20)
+
+enum kind {
+  /* host to guest */
+  K_EXEC = 'X',    /* u32 timeout_ms, u32 cap, u32 argc, u32 envc, u8 has_input, cwd\0 argv\0... env\0...; input
+                    * as passed descriptor */
+  K_KILL = 'K',    /* ends the operation of this id with all that it started */
+  K_READ = 'R',    /* u64 limit, path\0; answered by K_OUT and K_EXIT (errno) */
+  K_WRITE = 'W',   /* u8 exclusive, path\0; contents as passed descriptor; answered by K_EXIT (errno) */
+  K_LIST = 'L',    /* u32 max entries, path\0; answered by K_OUT records and K_EXIT (errno) */
+  K_DIRS = 'D',    /* path\0 ...: makes directories and their parents; answered by K_EXIT (errno) */
+  K_SWEEP = 'S',   /* kills every process but process 1; answered by K_EXIT */
+  /* guest to host */
+  K_HELLO = 'H',   /* u32 version; carries the listening socket of the egress port where one was asked for */
+  K_OUT = 'O',     /* bytes of standard output */
+  K_ERR = 'E',     /* bytes of standard error */
+  K_EXIT = 'Z',    /* u32 code, u32 flags, u64 microseconds, u64 stdout bytes, u64 stderr bytes */
+};
+
+enum { F_TIMED_OUT = 1 };
+
+int launch_main(int argc, char **argv);
+int agent_main(int argc, char **argv);
+int seccomp_install(void);
+int seccomp_print(void);
+
+/* File operations; run in a child process. They read descriptor 0, write descriptor 1 and return 0 or an errno. */
+int file_read(const char *path, uint64_t limit);
+int file_write(const char *path, int exclusive);
+int file_list(const char *path, uint32_t max_entries);
+/* In the caller's own process: makes a directory and its parents. */
+int make_directories(char *path);
+
+#endif

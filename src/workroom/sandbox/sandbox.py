@@ -1,0 +1,360 @@
+"""The sandbox: one isolated computer, whatever isolates it."""
+
+import asyncio
+import errno
+import os
+import posixpath
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from workroom.errors import ConfigError, SandboxGone, SandboxUnavailable, TransferError
+from workroom.sandbox.base import (
+    DOCUMENTS_DIR,
+    OUTPUT_DIR,
+    STATE_DIR,
+    WORKING_DIR,
+    ExecResult,
+    FileEntry,
+    Limits,
+    SandboxFacts,
+    parse_size,
+)
+from workroom.sandbox.connection import TIMED_OUT, Connection, Reply
+from workroom.sandbox.transfer import save_tree, walk_tree
+
+if TYPE_CHECKING:
+    from workroom.sandbox.backend import Backend, Guest
+    from workroom.sandbox.egress import EgressProxy, EgressRecord
+
+START_TIMEOUT = 60.0  # seconds until the first sign of life
+GRACE = 15.0  # seconds that the agent may be late with the end of a timed-out command
+READ_LIMIT = 100 << 20
+MAX_TIMEOUT = 0xFFFF_FFFF / 1000
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "USER": "root",
+    "LOGNAME": "root",
+    "SHELL": "/bin/bash",
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+    "PAGER": "cat",
+    "GIT_PAGER": "cat",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "PIP_ROOT_USER_ACTION": "ignore",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+}
+
+
+class Sandbox:
+    """One isolated computer. Open it with `async with Sandbox.open(...) as box`, or `await Sandbox.start(...)`.
+
+    Every method raises SandboxGone once the sandbox is closed or dead. Paths are absolute inside, or relative to
+    `/testbed`. File methods raise the built-in exceptions (FileNotFoundError, IsADirectoryError, PermissionError, ...)
+    for what the file system inside answers, TransferError for what is too large or no regular file.
+    """
+
+    def __init__(self, guest: "Guest", limits: Limits, facts: SandboxFacts) -> None:
+        self._guest = guest
+        self._connection = Connection(guest.socket, self._on_lost)
+        self._environment = dict(ENVIRONMENT)
+        self._egress: EgressProxy | None = None
+        self._closed = False
+        self._stopping: asyncio.Task[None] | None = None
+        self._reason = "the sandbox was closed"
+        self.limits = limits
+        self.facts = facts
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        backend: str = "bwrap",
+        *,
+        image: str | None = None,
+        network: str = "none",
+        limits: Limits | None = None,
+        on_egress: "Callable[[EgressRecord], None] | None" = None,
+    ) -> AsyncIterator["Sandbox"]:
+        """Starts a sandbox and closes it at the end of the block. Arguments and errors as of `start`."""
+        box = await cls.start(backend, image=image, network=network, limits=limits, on_egress=on_egress)
+        try:
+            yield box
+        finally:
+            await box.close()
+
+    @classmethod
+    async def start(
+        cls,
+        backend: str = "bwrap",
+        *,
+        image: str | None = None,
+        network: str = "none",
+        limits: Limits | None = None,
+        on_egress: "Callable[[EgressRecord], None] | None" = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> "Sandbox":
+        """Starts a sandbox from the image (None: the default one, built when it is missing, told to `progress`).
+
+        `network` is `none`, `packages`, `allow:HOST,...` or `open`; `on_egress` sees each request that wanted out.
+        Raises ConfigError for an unknown backend or policy, SandboxUnavailable where this host lacks a piece.
+        """
+        from workroom.sandbox.egress import EgressProxy, parse_policy
+        from workroom.sandbox.image import ensure_image
+
+        limits = limits or Limits()
+        engine = _backend(backend)
+        policy = parse_policy(network)
+        found = ensure_image(image, progress=progress)
+        guest = await engine.start(found, limits, port=EgressProxy.PORT if policy else None)
+        facts = SandboxFacts(
+            backend=backend,
+            image=f"{found.name}@{found.digest}",
+            network=network,
+            limits=guest.facts.limits,
+            enforcement=guest.facts.enforcement,
+            notices=(found.notice,) if found.notice else (),
+            versions=guest.facts.versions,
+        )
+        box = cls(guest, limits, facts)
+        try:
+            listener = await box._greeted()
+            if policy is not None:
+                box._egress = await EgressProxy.serve(listener, policy, on_egress)
+                box._environment |= box._egress.environment
+            await box._prepare()
+        except BaseException:
+            await box.close()
+            raise
+        return box
+
+    @property
+    def alive(self) -> bool:
+        """Whether the sandbox can be used."""
+        return not self._closed and self._stopping is None
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that the sandbox holds now, its files included; None where the host cannot tell."""
+        return self._guest.memory()
+
+    async def exec(
+        self,
+        command: str | Sequence[str],
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+    ) -> ExecResult:
+        """Runs a command (text: by bash) in a process of its own and waits for its end.
+
+        `timeout` in seconds (None: the limit of the sandbox) ends it with all its children, with exit code 124 and
+        what it had written. Background jobs survive a command that ends by itself. Raises ValueError for a NUL in it.
+        """
+        argv = ["/bin/bash", "-c", command] if isinstance(command, str) else list(command)
+        seconds = min(self.limits.command_timeout if timeout is None else timeout, MAX_TIMEOUT)
+        if not argv or seconds <= 0:
+            raise ValueError("a command needs a program, and a time-out above 0")
+        environment = {**self._environment, **(env or {})}
+        words = [_absolute(cwd or ""), *argv, *(f"{key}={value}" for key, value in environment.items())]
+        if any("\0" in word for word in words):
+            raise ValueError("a command cannot hold a NUL character")
+        cap = min(parse_size(self.limits.output), 0xFFFF_FFFF)
+        header = b"".join(
+            number.to_bytes(4, "little") for number in (max(1, int(seconds * 1000)), cap, len(argv), len(environment))
+        )
+        payload = header + (b"\1" if stdin else b"\0") + b"".join(map(_cstring, words))
+        kills = self._guest.oom_kills()
+        reply = await self._request("X", payload, cap=cap, contents=stdin or None, timeout=seconds)
+        return ExecResult(
+            exit_code=reply.code,
+            stdout_bytes=_with_gap(reply.out, cap, reply.totals[0]),
+            stderr_bytes=_with_gap(reply.err, cap, reply.totals[1]),
+            timed_out=bool(reply.flags & TIMED_OUT),
+            truncated=len(reply.out) < reply.totals[0] or len(reply.err) < reply.totals[1],
+            oom_killed=reply.code == 137 and self._guest.oom_kills() > kills,
+            duration=reply.seconds,
+        )
+
+    async def read(self, path: str, *, limit: int = READ_LIMIT) -> bytes:
+        """The bytes of a regular file of at most `limit` bytes."""
+        full = _absolute(path)
+        reply = await self._request("R", limit.to_bytes(8, "little") + _cstring(full), cap=limit)
+        _check(reply, full, limit)
+        return bytes(reply.out)
+
+    async def write(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
+        """Writes a file whole or not at all, making missing parent directories; the mode of an existing file is kept.
+
+        With `exclusive`, FileExistsError where there is something already.
+        """
+        full = _absolute(path)
+        payload = (b"\1" if exclusive else b"\0") + _cstring(full)
+        _check(await self._request("W", payload, contents=data), full, 0)
+
+    async def upload(self, source: str | os.PathLike[str], target: str) -> None:
+        """Brings a host file, or all regular files below a host directory, to `target`. Links are not followed."""
+        top = Path(source)
+        if not top.is_dir():
+            await self.write(target, top.read_bytes())
+            return
+        for relative, path in walk_tree(top):
+            await self.write(posixpath.join(target, relative), path.read_bytes())
+
+    async def list_files(self, path: str, *, max_entries: int = 100_000) -> list[tuple[str, int, str]]:
+        """All that is below a directory as (kind, size, relative path): kinds `f`, `d`, `l` (link) and `o` (other)."""
+        full = _absolute(path)
+        cap = max_entries * 4200
+        reply = await self._request("L", max_entries.to_bytes(4, "little") + _cstring(full), cap=cap)
+        _check(reply, full, max_entries)
+        entries = []
+        for record in bytes(reply.out).split(b"\0")[:-1]:
+            kind, size, name = record.split(b" ", 2)
+            entries.append((kind.decode(), int(size), os.fsdecode(name)))
+        return entries
+
+    async def download(
+        self,
+        source: str,
+        target: str | os.PathLike[str],
+        *,
+        max_bytes: int = 2 << 30,
+        max_files: int = 10_000,
+    ) -> list[FileEntry]:
+        """Brings a file, or all regular files below a directory, to the host directory `target`, which is made.
+
+        No links, devices or other special files come out; all modes are plain. Raises TransferError where there is
+        more than the two bounds allow (what was brought until then stays), FileExistsError before overwriting.
+        """
+        full = _absolute(source)
+        try:
+            listed = await self.list_files(full, max_entries=max(4 * max_files, 1000))
+            base = full
+        except NotADirectoryError:
+            base, name = posixpath.split(full)
+            listed = [("f", 0, name)]
+        names = [name for kind, _, name in sorted(listed, key=lambda entry: entry[2]) if kind == "f"]
+        if len(names) > max_files:
+            raise TransferError(f"{full} holds {len(names):,} files, more than the {max_files:,} that are brought out")
+
+        async def content(name: str, room: int) -> bytes:
+            try:
+                return await self.read(posixpath.join(base, name), limit=room)
+            except TransferError as error:
+                raise TransferError(
+                    f"{full} holds more than the {max_bytes:,} bytes that are brought out, "
+                    f"or {name!r} changed meanwhile: {error}"
+                ) from error
+
+        return await save_tree(Path(target), names, content, max_bytes)
+
+    async def kill_all(self) -> None:
+        """Ends every process inside, background jobs included; the sandbox itself stays."""
+        await self._request("S", b"")
+
+    async def close(self) -> None:
+        """Ends everything inside and removes everything. Safe to call twice, and on a dead sandbox."""
+        self._closed = True
+        if self._egress is not None:
+            await self._egress.close()
+        self._connection.close()
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._guest.stop())
+        await asyncio.shield(self._stopping)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _greeted(self) -> socket.socket | None:
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                return await self._connection.hello
+        except TimeoutError:
+            raise SandboxUnavailable(f"the sandbox gave no sign of life in {START_TIMEOUT:.0f} s") from None
+        except SandboxGone:
+            words = self._guest.last_words()
+            raise SandboxUnavailable(
+                f"the sandbox did not start ({words or 'no message'}); `workroom doctor` looks for the cause"
+            ) from None
+
+    async def _prepare(self) -> None:
+        """Makes the directories that every task expects, where the image has them not."""
+        wanted = [WORKING_DIR, DOCUMENTS_DIR, OUTPUT_DIR, STATE_DIR]
+        reply = await self._request("D", b"".join(map(_cstring, wanted)))
+        _check(reply, WORKING_DIR, 0)
+
+    async def _request(
+        self, kind: str, payload: bytes, *, cap: int = 0, contents: bytes | None = None, timeout: float | None = None
+    ) -> Reply:
+        if not self.alive:
+            raise SandboxGone(self._reason)
+        try:
+            async with asyncio.timeout(None if timeout is None else timeout + GRACE):
+                return await self._connection.request(kind, payload, cap=cap, contents=contents)
+        except TimeoutError:
+            self._reason = "the sandbox did not answer any more and was ended"
+            self._connection.close()
+            self._on_lost()
+            raise SandboxGone(self._reason) from None
+        except SandboxGone:
+            raise SandboxGone(self._reason) from None
+
+    def _on_lost(self) -> None:
+        """The other end is gone without our doing: whatever is left of it is ended at once."""
+        if not self._closed and self._stopping is None:
+            if self._reason == "the sandbox was closed":
+                self._reason = "the sandbox died"
+            if self._guest.oom_kills():
+                self._reason += " (it ran out of memory)"
+            self._stopping = asyncio.create_task(self._guest.stop())
+
+
+def _backend(name: str) -> "Backend":
+    if name == "bwrap":
+        from workroom.sandbox.bwrap import BwrapBackend
+
+        return BwrapBackend()
+    raise ConfigError(f"there is no sandbox backend {name!r}; there is: bwrap")
+
+
+def _absolute(path: str) -> str:
+    return posixpath.join(WORKING_DIR, path)
+
+
+def _cstring(text: str) -> bytes:
+    if "\0" in text:
+        raise ValueError("a path cannot hold a NUL character")
+    return os.fsencode(text) + b"\0"
+
+
+def _with_gap(kept: bytearray, cap: int, total: int) -> bytes:
+    """What was kept of a stream, with a line where the middle is missing."""
+    if len(kept) >= total:
+        return bytes(kept)
+    notice = f"\n[... {total - len(kept):,} bytes of output were not kept ...]\n"
+    return b"".join((bytes(kept[:cap]), notice.encode(), bytes(kept[cap:])))
+
+
+def _check(reply: Reply, path: str, limit: int) -> None:
+    """Raises what the file operation's errno means."""
+    code = reply.code
+    if code == 0:
+        return
+    if code == errno.EFBIG:
+        raise TransferError(f"{path} is larger than the limit of {limit:,}")
+    if code == errno.ENODEV:
+        raise TransferError(f"{path} is no regular file")
+    if code not in errno.errorcode:
+        detail = bytes(reply.err[:200]).decode("utf-8", "replace").strip()
+        raise TransferError(f"the operation on {path} was ended inside the sandbox (status {code}) {detail}".rstrip())
+    raise OSError(code, os.strerror(code), path)
