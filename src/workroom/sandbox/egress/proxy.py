@@ -23,6 +23,7 @@ IDLE_TIMEOUT = 300.0
 MAX_CONNECTIONS = 64
 MAX_RECEIVED = 2 << 30  # bytes into one sandbox over its life
 MAX_SENT = 50 << 20  # bytes out of one sandbox over its life
+HANDSHAKE = b"\x16\x03"  # record type and major version
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _BUNDLE_NAMES = (
     "SSL_CERT_FILE PIP_CERT REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NODE_EXTRA_CA_CERTS GIT_SSL_CAINFO npm_config_cafile"
@@ -226,15 +227,17 @@ async def _dial(addresses: list[Address], port: int) -> tuple[asyncio.StreamRead
 
 
 async def _client_hello(reader: asyncio.StreamReader) -> bytes:
-    """The first record that the client sends; what it is has to be looked at."""
+    """The first record that the client sends; only its head where that is no TLS handshake."""
     async with asyncio.timeout(HEAD_TIMEOUT):
         head = await reader.readexactly(5)
+        if not head.startswith(HANDSHAKE):
+            return head
         return head + await reader.readexactly(int.from_bytes(head[3:5]))
 
 
 def _is_for(host: str, record: bytes) -> bool:
     """Whether it is a TLS ClientHello for this name; a registry that is set up by address has no name to compare."""
-    if record[:2] != b"\x16\x03":
+    if not record.startswith(HANDSHAKE):
         return False
     named = server_name(record[5:])
     return named == host or (named is None and host.replace(".", "").isdigit())
