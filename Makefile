@@ -1,0 +1,56 @@
+# workroom: `make run` does the main job for real, `make test` runs the tests. Each installs first what it needs.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXAMPLE := examples/station-logs
+
+.PHONY: help install system run image model test lint docs bench lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+install: system $(VENV)/.installed ## Debian packages, virtual environment, workroom itself
+
+system:
+	@PYTHON=$(PYTHON) ./scripts/system-packages
+
+$(VENV)/.installed: requirements.lock pyproject.toml hatch_build.py $(wildcard src/workroom/sandbox/guest/*.[ch])
+	@echo "· virtual environment in $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+image: install
+	@$(BIN)/workroom sandbox build
+
+model: install
+	@$(BIN)/workroom models pull local/qwen2.5-coder-1.5b
+
+run: image model ## solves a question over five log files with the local model, in a sandbox
+	$(BIN)/workroom run @$(EXAMPLE)/task.md -i $(EXAMPLE)/documents
+
+test: image model ## every test, against real sandboxes and a real model server
+	@$(BIN)/workroom models pull local/smollm2-135m
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+lint: install ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: image ## runs every command that README and docs show
+	$(BIN)/python -m pytest tests/test_docs.py
+
+bench: image ## the harness beside bare bubblewrap and bare bash
+	$(BIN)/python -m benchmarks.sandbox
+	$(BIN)/python -m benchmarks.episodes
+
+lock: install ## renews requirements.lock from pyproject.toml
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --quiet --custom-compile-command "make lock" -o requirements.lock
+
+clean: ## removes the virtual environment and what the tools left (not the cache in the home directory)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis src/workroom/sandbox/guest/bin
