@@ -107,6 +107,7 @@ def test_a_second_build_does_nothing_unless_forced_or_the_recipe_changed(home: P
     recipe = home / ".config/workroom/images/small/recipe.toml"
     recipe.write_text(recipe.read_text() + 'prune = ["usr/bin/tool"]\n')
     assert "older recipe" in str(ensure_image("small").notice)
+    assert "--image small" in str(ensure_image("small").notice)
     second = build_image("small")
     assert second.digest != first.digest
     assert not (second.root / "usr/bin/tool").exists()

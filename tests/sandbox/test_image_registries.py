@@ -29,7 +29,7 @@ URIs: http://off.invalid/debian
 Suites: trixie
 Components: main
 """
-ONE_LINE = """deb [arch=amd64 signed-by=/usr/share/keyrings/other.gpg] https://mirror.invalid/security trixie-security main # why
+ONE_LINE = """deb [arch=amd64 signed-by=/usr/share/keyrings/b.gpg] https://sec.invalid/debian trixie-security main # y
 deb-src https://mirror.invalid/debian trixie main
 #deb https://commented.invalid/debian trixie main
 """
@@ -48,7 +48,7 @@ def etc(tmp_path: Path) -> Path:
 def test_both_forms_of_apt_sources_are_read_and_mapped_to_the_wanted_release(etc: Path) -> None:
     found = apt_sources("bookworm", etc)
     assert found == [
-        AptSource("https://mirror.invalid/security", "bookworm-security", "main", "/usr/share/keyrings/other.gpg"),
+        AptSource("https://sec.invalid/debian", "bookworm-security", "main", "/usr/share/keyrings/b.gpg"),
         *(
             AptSource("http://user:secret@mirror.invalid/debian", suite, "main contrib", "/usr/share/keyrings/some.gpg")
             for suite in ("bookworm", "bookworm-updates")

@@ -137,16 +137,17 @@ class EgressProxy:
         out_reader, out_writer = await _dial(addresses, request.port)
         sending = None
         try:
+            first = b"" if tunnel else _plain_head(request)
             if tunnel:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 if not self._policy.is_open:
-                    hello = await _client_hello(reader)
-                    if not _is_for(request.host, hello):
+                    first = await _client_hello(reader)
+                    if not _is_for(request.host, first):
                         traffic.verdict = "refused: the tunnel does not begin with TLS for the host that was asked for"
                         return
-                    out_writer.write(hello)
-            else:
-                out_writer.write(_plain_head(request))
+            out_writer.write(first)
+            self._sent += len(first)
+            traffic.sent += len(first)
             if tunnel or self._policy.is_open:
                 sending = asyncio.create_task(self._relay(reader, out_writer, traffic, sent=True))
             await self._relay(out_reader, writer, traffic, sent=False)

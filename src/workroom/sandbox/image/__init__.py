@@ -10,10 +10,11 @@ store.py         where images lie
 host.py          the fallback: this host's own /usr
 """
 
-import contextlib
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from workroom.errors import ConfigError, SandboxUnavailable
 from workroom.sandbox.image.build import build_image
@@ -60,9 +61,18 @@ def check_image(image: Image, *, full: bool = False) -> list[str]:
 
 def _with_age(image: Image) -> Image:
     """The image, with a notice where its recipe has changed since it was built."""
-    with contextlib.suppress(ConfigError):  # a recipe that is gone makes nothing old
-        if Manifest.load(image.root.parent).recipe == load_recipe(image.name).digest:
-            return image
+    if not _is_old(image.name, image.root.parent):
+        return image
     return replace(
-        image, notice=f"image {image.name} was built from an older recipe: `workroom sandbox build` renews it"
+        image,
+        notice=f"image {image.name} was built from an older recipe: "
+        f"`workroom sandbox build --image {image.name}` renews it",
     )
+
+
+@functools.cache  # asked for every sandbox, and a recipe changes with a new version of the program only
+def _is_old(name: str, place: Path) -> bool:
+    try:
+        return Manifest.load(place).recipe != load_recipe(name).digest
+    except ConfigError:
+        return False  # a recipe that is gone makes nothing old

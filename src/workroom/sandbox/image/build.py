@@ -15,7 +15,7 @@ from typing import IO
 from workroom.errors import SandboxUnavailable
 from workroom.sandbox.image import manifest, registries, store
 from workroom.sandbox.image.bootstrap import bootstrap_command, check_host
-from workroom.sandbox.image.configure import clean, configure, configure_apt, remove
+from workroom.sandbox.image.configure import clean, configure, configure_apt, make_places, remove
 from workroom.sandbox.image.host import host_image
 from workroom.sandbox.image.manifest import Manifest
 from workroom.sandbox.image.recipe import Recipe, load_recipe
@@ -182,7 +182,7 @@ class _Build:
         for command in (*self.recipe.warm, *self.recipe.verify):
             self._inside(command)
         clean(self.root)
-        configure(self.root)  # once more: `clean` empties /run
+        make_places(self.root)
         return ""
 
     def _seal(self) -> str:

@@ -46,6 +46,11 @@ def configure(root: Path, *, programs: bool = True) -> None:
     put(root, "root/.npmrc", npmrc(registries.npm_settings()).encode())
     if (bundle := registries.ca_bundle()) is not None:
         put(root, registries.CA_BUNDLE[1:], bundle.read_bytes())
+    make_places(root)
+
+
+def make_places(root: Path) -> None:
+    """Makes the directories of the contract and the empty places that the backends mount something on."""
     for name in (DOCUMENTS_DIR, OUTPUT_DIR, STATE_DIR, "/proc", "/sys", "/dev", "/run/lock", "/root", "/home", "/mnt"):
         (root / name[1:]).mkdir(parents=True, exist_ok=True)
     for name in ("tmp", "var/tmp"):

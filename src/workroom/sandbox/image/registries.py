@@ -3,6 +3,7 @@
 What goes into an image is cleaned: no user names, passwords or tokens, no proxies, no local paths.
 """
 
+import importlib.util
 import os
 import re
 import shutil
@@ -80,14 +81,10 @@ def apt_options() -> dict[str, str]:
 
 def find_pip() -> list[str] | None:
     """The command of a pip on this host, None where there is none."""
-    candidates = [
-        [sys.executable, "-m", "pip"],
-        *([found] for name in ("pip3", "pip") if (found := shutil.which(name))),
-    ]
-    for command in candidates:
-        if subprocess.run([*command, "--version"], capture_output=True, check=False).returncode == 0:
-            return command
-    return None
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    found = shutil.which("pip3") or shutil.which("pip")
+    return [found] if found else None
 
 
 def pip_settings() -> dict[str, list[str]]:
