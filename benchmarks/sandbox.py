@@ -27,13 +27,13 @@ from workroom.sandbox.image import SANDBOX_UID, Image, ensure_image
 IMAGE_AT = "/mnt"
 
 
-def bare_bubblewrap(image_root: str) -> list[str]:
-    """The least that gives an own root file system: overlay, /proc, /dev, own namespaces."""
+def bare_bubblewrap(image_root: str, command: str = "true") -> list[str]:
+    """The least that gives an own root file system (overlay, /proc, /dev, own namespaces), with `bash -c command`."""
     program, stage = find_bwrap()
     if stage:
         program = str(stage[0][0] / "_bin" / "bwrap")
     words = f"--unshare-all --uid 0 --gid 0 --overlay-src {image_root} --tmp-overlay / --proc /proc --dev /dev"
-    return [program, *words.split(), "/bin/bash", "-c", "true"]
+    return [program, *words.split(), "/bin/bash", "-c", command]
 
 
 def run_bare(command: list[str]) -> None:
@@ -107,7 +107,7 @@ def main() -> None:
     options = parser.parse_args()
     image = ensure_image()
     if options.image_root is None and os.geteuid() == 0:
-        _again_with_image_in_reach(image)
+        reexecute_with_image_in_reach("benchmarks.sandbox", image)
     root = options.image_root or str(image.root)
     figures = {name: quantiles(values) for name, values in asyncio.run(first_and_live(root, options.rounds)).items()}
     memory = asyncio.run(idle(options.idle))
@@ -133,10 +133,10 @@ def main() -> None:
     print(f"idle sandbox:  {memory['charged']:.2f} MiB charged, {memory['host']:.2f} MiB in the host process (goal: 4)")
 
 
-def _again_with_image_in_reach(image: Image) -> None:
+def reexecute_with_image_in_reach(module: str, image: Image) -> None:
     """As root, the image may lie where the unprivileged user cannot walk to; a private mount brings it into reach."""
     script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
-    again = [sys.executable, "-m", "benchmarks.sandbox", *sys.argv[1:], "--image-root", IMAGE_AT]
+    again = [sys.executable, "-m", module, *sys.argv[1:], "--image-root", IMAGE_AT]
     unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", str(image.root), IMAGE_AT]
     os.execvp("unshare", [*unshare, *again])
 

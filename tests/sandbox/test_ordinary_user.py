@@ -20,7 +20,7 @@ COMMANDS = {
     "capabilities": "grep CapEff /proc/self/status | cut -f2",
     "memory": "python3 -c 'x = bytearray(1 << 30)' 2>&1 | tail -1",
     "disk": "head -c 99000000 /dev/zero 2>&1 > big | tail -1; rm big",
-    "host": "ls -A /root /work 2>/dev/null | grep -v :",
+    "host": "ls -d /root/.cache /work /home/* 2>/dev/null",
     "processes": ["python3", "-c", "import os, time\\nfor i in range(200): os.fork() or time.sleep(9)"],
 }
 def text(done):
