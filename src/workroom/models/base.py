@@ -30,8 +30,8 @@ class ToolCall:
 class Message:
     """One message of the conversation.
 
-    `provider` holds what a provider wants to see again unchanged (for example signed thinking blocks); only the
-    adapter that wrote it reads it.
+    `is_error`: a tool message that answers a call which could not be done. `provider` holds what a provider wants to
+    see again unchanged (for example signed thinking blocks); only the adapter that wrote it reads it.
     """
 
     role: Role
@@ -40,6 +40,7 @@ class Message:
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     provider: Mapping[str, Any] | None = None
+    is_error: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,69 @@
+"""What all adapters do to messages before they send them, and to texts that they get."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from workroom.models.base import Message, Sampling, ToolCall
+
+
+def tidy(messages: Iterable[Message]) -> list[Message]:
+    """The messages without empty answers, neighbouring user messages joined, every text encodable.
+
+    Servers refuse an assistant message with neither text nor call (which a model that only thinks does leave), and many
+    chat templates refuse two user messages in a row.
+    """
+    kept: list[Message] = []
+    for message in messages:
+        if message.role == "assistant" and not message.tool_calls and not message.content.strip():
+            continue
+        content = encodable(message.content)
+        if message.role == "user" and kept and kept[-1].role == "user":
+            kept[-1] = replace(kept[-1], content=f"{kept[-1].content}\n\n{content}")
+        else:
+            kept.append(message if content is message.content else replace(message, content=content))
+    return kept
+
+
+def encodable(text: str) -> str:
+    """The text with surrogate pairs joined (a stream may cut an escaped pair in two) and lone ones replaced."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def arguments_object(call: ToolCall) -> dict[str, Any]:
+    """The call's arguments as an object: servers parse the history's, and fail on what the model wrote wrong."""
+    try:
+        value = json.loads(call.arguments or "{}")
+    except ValueError:
+        value = None
+    return value if isinstance(value, dict) else {"invalid_json": encodable(call.arguments)}
+
+
+def safe_name(name: str) -> str:
+    """A tool's name as providers allow it; a model may have called for anything."""
+    return re.sub(r"[^\w-]", "_", name, flags=re.ASCII)[:64] or "unknown"
+
+
+def unique_ids(calls: Sequence[ToolCall], turn: int) -> tuple[ToolCall, ...]:
+    """The calls with ids of their own: some servers send none, or one for all. `turn` keeps made ids apart."""
+    seen: set[str] = set()
+    result = []
+    for index, call in enumerate(calls):
+        identifier = call.id if call.id and call.id not in seen else f"call_{turn}_{index}"
+        seen.add(identifier)
+        result.append(replace(call, id=identifier))
+    return tuple(result)
+
+
+def merged(sampling: Sampling | None, default: Sampling) -> Sampling:
+    """The sampling with what it leaves open taken from the model's own default."""
+    if sampling is None:
+        return default
+    given = {f.name: getattr(sampling, f.name) for f in fields(Sampling)}
+    return replace(default, **{name: value for name, value in given.items() if value is not None})
