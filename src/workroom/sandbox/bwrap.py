@@ -7,7 +7,6 @@ own mount namespace has, so it is gone when the last process is.
 """
 
 import asyncio
-import contextlib
 import os
 import re
 import shutil
@@ -96,9 +95,8 @@ class BwrapGuest:
 
     async def stop(self) -> None:
         self.socket.close()
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGKILL)
+        if self._process.returncode is None:  # not collected yet, so the pid is still this process's
+            os.kill(self._process.pid, signal.SIGKILL)
             await _ended(self._process.pid)
             self._process.wait()
         if self._process.stderr is not None:

@@ -1,0 +1,287 @@
+"""What the two kinds of episode share: numbering events, calling the model, accounting, the end."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from workroom.agent.calls import Pending
+from workroom.agent.context import Context, estimate
+from workroom.agent.limits import Account
+from workroom.errors import ContextOverflow, ModelError, SandboxError, WorkroomError
+from workroom.models.base import Completion, Delta, Message, Sampling, Usage
+from workroom.models.messages import merged, unique_ids
+from workroom.models.retry import complete
+from workroom.trajectory.events import (
+    AssistantTurn,
+    Call,
+    ContextTrimmed,
+    Egress,
+    EpisodeFinished,
+    EpisodeStarted,
+    Event,
+    ModelDelta,
+    ModelWaiting,
+    StopReason,
+    TokenUsage,
+)
+from workroom.trajectory.reader import whole_text
+
+if TYPE_CHECKING:
+    from workroom.agent.loop import Agent
+    from workroom.task import Task
+
+_SMALL = 4096  # tokens of a reply that every model allows to ask for
+
+
+class BaseEpisode:
+    """One run of an agent on one task."""
+
+    def __init__(self, agent: "Agent", task: "Task", wake: asyncio.Event) -> None:
+        self.agent = agent
+        self.task = task
+        self.model = agent.model
+        self.account = Account(agent.limits, agent.pricing)
+        self.context = Context([])
+        self.sampling = Sampling()
+        self.reason: StopReason | None = None
+        self.error: str | None = None
+        self._wake = wake
+        self._seq = 0
+        self._previous: Usage | None = None
+
+    async def run(self) -> AsyncGenerator[Event, None]:
+        """All events, the last one always EpisodeFinished."""
+        try:
+            self.model = self.agent.model.for_task(self.task.id)
+            self.sampling = merged(self.agent.sampling, self.model.hints.sampling)
+            async with aclosing(self.steps()) as events:
+                async for event in events:
+                    yield event
+        except ContextOverflow as error:
+            self.end("context_overflow", str(error))
+        except ModelError as error:
+            self.end("model_error", str(error))
+        except SandboxError as error:
+            self.end("sandbox_error", str(error))
+        except WorkroomError as error:
+            self.end("model_error" if self._seq == 0 else "sandbox_error", str(error))
+        answer = None if self.reason == "sandbox_error" else await self.answer()
+        for event in self.egress():
+            yield event
+        account = self.account
+        yield self.stamp(
+            EpisodeFinished(
+                stop_reason=self.reason or "interrupted",
+                answer=answer,
+                error=self.error,
+                turns=account.turns,
+                usage=TokenUsage(
+                    **_counts(account.usage), environment=account.environment, estimated=account.estimated
+                ),
+                cost=account.cost,
+                duration=account.elapsed,
+                model_seconds=account.model_seconds,
+                tool_seconds=account.tool_seconds,
+            )
+        )
+
+    def steps(self) -> AsyncGenerator[Event, None]:
+        raise NotImplementedError
+
+    async def answer(self) -> str | None:
+        raise NotImplementedError
+
+    def end(self, reason: StopReason, error: str | None = None) -> None:
+        """Sets how the episode ends, and a sentence where the plant failed. The first one counts."""
+        if self.reason is None:
+            self.reason, self.error = reason, whole_text(error) if error else None
+
+    def stamp(self, event: Event) -> Event:
+        """Numbers an event. Live-only ones take the number of the next one that is written."""
+        event.seq, event.time, event.elapsed = self._seq, time.time(), self.account.elapsed
+        self._seq += not event.live_only
+        return event
+
+    def started(self, messages: list[Message], tools: list[dict[str, Any]], sandbox: dict[str, Any] | None) -> Event:
+        return self.stamp(
+            EpisodeStarted(
+                episode=uuid.uuid4().hex,
+                task=self.task.id,
+                mode=self.agent.mode,
+                model=self.model.name,
+                protocol=self.model.hints.protocol,
+                messages=[{"role": message.role, "content": message.content} for message in messages],
+                tools=tools,
+                documents=list(self.task.documents),
+                sandbox=sandbox,
+            )
+        )
+
+    def egress(self) -> list[Event]:
+        """What the sandbox's proxy has reported since the last time."""
+        events: list[Event] = []
+        while self.agent.egress:
+            record = self.agent.egress.popleft()
+            event = Egress(
+                host=whole_text(record.host),
+                port=record.port,
+                verdict=whole_text(record.verdict),
+                sent=record.sent,
+                received=record.received,
+            )
+            events.append(self.stamp(event))
+        return events
+
+    async def call_model(self) -> AsyncGenerator[Event, None]:
+        """One turn's model call, with waits and shortening of the context; its last event is the AssistantTurn.
+
+        Where the deadline or a stop ends it, there is none, and `self.reason` tells.
+        """
+        while True:
+            if self.context.window is None:  # some servers tell it only with their first answer
+                self.context.window = self.model.window
+            count = self.context.fit(self.sampling.max_tokens)
+            if count:
+                yield self._trimmed(count)
+            began = time.monotonic()
+            pending = Pending(self._start())
+            try:
+                async with aclosing(pending.events(self.account.seconds_left)) as events:
+                    async for event in events:
+                        yield self.stamp(event)
+            finally:
+                self.account.model_seconds += time.monotonic() - began
+            if pending.ended is not None:
+                self.end("interrupted" if pending.ended == "interrupted" else "max_time")
+                return
+            try:
+                completion = pending.result()
+            except ContextOverflow as error:
+                if error.window is not None:
+                    self.context.window = error.window
+                count = self.context.cut()
+                if not count:
+                    raise
+                yield self._trimmed(count)
+                continue
+            yield self._assistant(completion)
+            return
+
+    def _start(self) -> Callable[[Pending[Completion]], Coroutine[Any, Any, Completion]]:
+        turn = self.account.turns
+
+        async def call(pending: Pending[Completion]) -> Completion:
+            stopper: asyncio.Task[None] | None = None
+
+            async def stop_waiting() -> None:
+                await self._wake.wait()
+                pending.end("interrupted")
+
+            def on_delta(delta: Delta) -> None:
+                pending.emit(ModelDelta(turn=turn, kind=delta.kind, text=whole_text(delta.text)))
+
+            def on_wait(attempt: int, seconds: float, error: Exception) -> None:
+                nonlocal stopper
+                stopper = stopper or asyncio.create_task(stop_waiting())
+                waiting = ModelWaiting(turn=turn, attempt=attempt, seconds=seconds, error=whole_text(str(error)))
+                pending.emit(waiting)
+
+            try:
+                return await complete(
+                    self.model,
+                    self.context.messages,
+                    self.context.tools,
+                    sampling=self._bounded_sampling(),
+                    on_delta=on_delta,
+                    on_wait=on_wait,
+                    policy=self.agent.retry,
+                )
+            finally:
+                if stopper is not None:
+                    stopper.cancel()
+
+        return call
+
+    def _bounded_sampling(self) -> Sampling:
+        """No longer a reply than the token budget has room for."""
+        left = self.account.remaining()["tokens"]
+        if left is None:
+            return self.sampling
+        room = max(int(left) - self.context.size(), 16)
+        asked = self.sampling.max_tokens
+        if asked is None:
+            return self.sampling if room >= _SMALL else replace(self.sampling, max_tokens=room)
+        return replace(self.sampling, max_tokens=min(asked, room))
+
+    def _trimmed(self, count: int) -> Event:
+        return self.stamp(ContextTrimmed(turn=self.account.turns, observations=count, window=self.context.window))
+
+    def _assistant(self, completion: Completion) -> Event:
+        """Takes the completion into the conversation and the account."""
+        message = completion.message
+        calls = tuple(
+            replace(call, id=whole_text(call.id), name=whole_text(call.name), arguments=whole_text(call.arguments))
+            for call in unique_ids(message.tool_calls, self.account.turns)
+        )
+        reasoning = whole_text(message.reasoning) if message.reasoning else None
+        message = replace(message, content=whole_text(message.content), reasoning=reasoning, tool_calls=calls)
+        usage = self._count(completion, message)
+        self.context.add(message)
+        if completion.usage is not None:
+            self.context.measured(completion.usage)
+        return self.stamp(
+            AssistantTurn(
+                turn=self.account.turns,
+                content=message.content,
+                reasoning=message.reasoning,
+                calls=[Call(id=call.id, name=call.name, arguments=call.arguments) for call in calls],
+                provider=dict(message.provider) if message.provider is not None else None,
+                finish_reason=completion.finish_reason,
+                usage=usage,
+                duration=completion.duration,
+                first_token=completion.first_token,
+            )
+        )
+
+    def _count(self, completion: Completion, message: Message) -> TokenUsage:
+        """The usage of this call, estimated where the server tells none; adds it to the account."""
+        usage = completion.usage
+        if usage is None:
+            usage = Usage(prompt=self.context.size(), completion=estimate(message))
+        environment = self._environment(usage)
+        self._previous = usage
+        account = self.account
+        account.usage += usage
+        account.environment += environment
+        account.estimated = account.estimated or completion.usage is None
+        return TokenUsage(**_counts(usage), environment=environment, estimated=completion.usage is None)
+
+    def _environment(self, usage: Usage) -> int:
+        """Tokens that observations added since the last call: what the prompt grew by beyond the model's own reply.
+
+        Servers differ in whether earlier reasoning is part of the next prompt; of the two results the one nearer to
+        the size of the observations is right.
+        """
+        if self._previous is None:
+            return 0
+        added = 0
+        for message in reversed(self.context.messages):
+            if message.role == "assistant":
+                break
+            added += estimate(message)
+        growth = usage.prompt - self._previous.prompt - self._previous.completion
+        nearest = min((growth, growth + self._previous.reasoning), key=lambda tokens: abs(tokens - added))
+        return max(nearest, 0)
+
+
+def _counts(usage: Usage) -> dict[str, int]:
+    return {
+        "prompt": usage.prompt,
+        "completion": usage.completion,
+        "cached": usage.cached,
+        "reasoning": usage.reasoning,
+    }

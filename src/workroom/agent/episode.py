@@ -1,0 +1,243 @@
+"""The `sandbox` mode: turns of a model call and its tool calls, until the work is submitted or a limit is reached.
+
+The answer is what stands in `/testbed/answer.txt` at the end, however the episode ends. What the model merely says is
+never taken for an answer: that would grade its remarks.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+
+from workroom.agent.base import BaseEpisode
+from workroom.agent.documents import described, prepare
+from workroom.agent.prompts import render
+from workroom.errors import SandboxError, ToolError, TransferError
+from workroom.models.base import Message, ToolSpec
+from workroom.sandbox.base import ANSWER_FILE, DOCUMENTS_DIR, OUTPUT_DIR, WORKING_DIR
+from workroom.tools import Observation, Tool, default_tools
+from workroom.tools.arguments import parse, right, shorten
+from workroom.trajectory.events import AssistantTurn, Call, Event, Reminder, ToolFinished, ToolStarted, TurnStarted
+from workroom.trajectory.reader import whole_text
+
+if TYPE_CHECKING:
+    from workroom.agent.loop import Agent
+    from workroom.task import Task
+
+STALL = 3  # turns in a row without a tool call that end the episode
+REPEATED = 3  # equal failing calls in a row that earn a reminder
+ANSWER_LIMIT = 1 << 20  # bytes
+
+ReminderReason = Literal["no_tool_call", "budget", "last_turn", "repeated_call"]
+
+
+class Episode(BaseEpisode):
+    """The loop."""
+
+    def __init__(self, agent: "Agent", task: "Task", wake: asyncio.Event) -> None:
+        super().__init__(agent, task, wake)
+        assert agent.sandbox is not None
+        self.sandbox = agent.sandbox
+        self.tools: dict[str, Tool] = {}
+        self._answers = False  # submit takes the answer
+        self._silent = 0  # turns in a row without a tool call
+        self._failing: tuple[str, str] | None = None
+        self._failed = 0
+        self._told: set[str] = set()  # what is said only once
+
+    async def steps(self) -> AsyncGenerator[Event, None]:
+        for message in self.first_messages():
+            self.context.add(message)
+        offered = [_offered(spec) for spec in self.context.tools]
+        yield self.started(self.context.messages, offered, asdict(self.sandbox.facts))
+        await prepare(self.sandbox, self.task)
+        while self._goes_on():
+            async with aclosing(self._turn()) as events:
+                async for event in events:
+                    yield event
+
+    async def answer(self) -> str | None:
+        """The text of the answer file without blanks around it, None where there is none."""
+        try:
+            async with asyncio.timeout(30):
+                data = await self.sandbox.read(ANSWER_FILE, limit=ANSWER_LIMIT)
+        except (OSError, SandboxError):  # a TimeoutError is an OSError
+            return None
+        return data.decode("utf-8", "replace").strip() or None
+
+    def _goes_on(self) -> bool:
+        if self.reason is None and self.agent.stop_requested:
+            self.end("interrupted")
+        elif self.reason is None and (limit := self.account.exceeded()):
+            self.end(limit)
+        return self.reason is None
+
+    async def _turn(self) -> AsyncGenerator[Event, None]:
+        closing = self._closing()
+        if closing is not None:
+            yield closing
+        self.account.begin_turn()
+        yield self.stamp(TurnStarted(turn=self.account.turns, remaining=self.account.remaining()))
+        assistant: AssistantTurn | None = None
+        async with aclosing(self.call_model()) as events:
+            async for event in events:
+                yield event
+                if isinstance(event, AssistantTurn):
+                    assistant = event
+        if assistant is None:
+            return
+        act = self._call_tools(assistant) if assistant.calls else self._no_tool_call(assistant)
+        async with aclosing(act) as events:
+            async for event in events:
+                yield event
+        for event in self.egress():
+            yield event
+
+    async def _call_tools(self, assistant: AssistantTurn) -> AsyncGenerator[Event, None]:
+        """Every call of the turn is answered, in order."""
+        self._silent = 0
+        for number, call in enumerate(assistant.calls, 1):
+            last = number == len(assistant.calls)
+            why = self.reason or ("interrupted" if self.agent.stop_requested else None)
+            began = time.monotonic()
+            if why is not None:
+                observation = Observation(render("not_run", why=why), is_error=True)
+            elif assistant.finish_reason == "length" and last:
+                observation = Observation(render("cut_off"), is_error=True)
+            else:
+                yield self.stamp(ToolStarted(turn=assistant.turn, call=call))
+                observation = await self._run(call)
+            duration = time.monotonic() - began
+            self.account.tool_seconds += duration
+            text = whole_text(observation.text)
+            if last and self.reason is None:
+                text += f"\n[{render('budget', **self.account.for_prompt())}]"
+            self.context.add(Message("tool", text, tool_call_id=call.id, is_error=observation.is_error))
+            yield self.stamp(
+                ToolFinished(
+                    turn=assistant.turn,
+                    call_id=call.id,
+                    name=call.name,
+                    observation=text,
+                    is_error=observation.is_error,
+                    duration=duration,
+                    facts=dict(observation.facts),
+                )
+            )
+            self._note_failure(call, observation)
+        if self.reason is None and self._failed and self._failed % REPEATED == 0:
+            yield self._remind("repeated_call", "repeated_call", count=self._failed)
+
+    async def _run(self, call: Call) -> Observation:
+        """What the model is told of this call. SandboxError passes: a dead sandbox is no observation."""
+        tool = self.tools.get(call.name)
+        if tool is None:
+            names = ", ".join(self.tools)
+            first = next(iter(self.tools), "")
+            text = f"Error: there is no tool {shorten(call.name)!r}; the tools are: {names}. {right(first)}".rstrip()
+            return Observation(text, is_error=True)
+        try:
+            async with asyncio.timeout(self.account.seconds_left):
+                observation = await tool(parse(call.arguments, tool.spec), self.sandbox)
+        except (ToolError, TransferError) as error:
+            return Observation(f"Error: {error}", is_error=True)
+        except TimeoutError:
+            left = self.account.seconds_left
+            if left is None or left > 0:
+                raise
+            self.end("max_time")
+            return Observation(render("not_run", why="max_time"), is_error=True)
+        if observation.ends:
+            return await self._submit(observation)
+        return observation
+
+    async def _submit(self, observation: Observation) -> Observation:
+        """Ends the episode; but where the answer is missing, the model is told so once, if it still has a turn."""
+        turns_left = self.account.turns < self.agent.limits.max_turns
+        if "missing_answer" not in self._told and turns_left and await self.answer() is None:
+            self._told.add("missing_answer")
+            values = {"answer_file": ANSWER_FILE, "output_dir": OUTPUT_DIR, "answers": self._answers}
+            return Observation(render("missing_answer", **values), is_error=True, facts={"missing_answer": True})
+        self.end("submitted")
+        return observation
+
+    async def _no_tool_call(self, assistant: AssistantTurn) -> AsyncGenerator[Event, None]:
+        """Reminds the model; a model that cannot call submit has submitted once its answer is there."""
+        self._silent += 1
+        if "submit" not in self.tools and await self.answer() is not None:
+            self.end("submitted")
+        elif self._silent >= STALL:
+            self.end("stalled")
+        elif self.account.exceeded() is None:
+            yield self._remind(
+                "no_tool_call",
+                "no_tool_call",
+                cut=assistant.finish_reason == "length",
+                again=self._silent == STALL - 1,
+                **self.account.for_prompt(),
+            )
+
+    def _closing(self) -> Event | None:
+        """The request for the final answer: before the last turn, and once where another budget is nearly used up."""
+        if self.account.turns == self.agent.limits.max_turns - 1:
+            return self._remind("last_turn", "last_turn")
+        if "nearly_used" not in self._told and self.account.nearly_used():
+            self._told.add("nearly_used")
+            return self._remind("budget", "nearly_used", **self.account.for_prompt())
+        return None
+
+    def _remind(self, reason: ReminderReason, template: str, **values: Any) -> Event:
+        known = {"answer_file": ANSWER_FILE, "answers": self._answers, "protocol": self.model.hints.protocol}
+        text = render(template, **known, **values)
+        self.context.add(Message("user", text))
+        return self.stamp(Reminder(turn=self.account.turns, reason=reason, text=text))
+
+    def _note_failure(self, call: Call, observation: Observation) -> None:
+        """Counts equal failing calls in a row."""
+        failed = observation.is_error or observation.facts.get("exit_code", 0) != 0
+        key = (call.name, call.arguments)
+        self._failed = (self._failed + 1 if key == self._failing else 1) if failed else 0
+        self._failing = key if failed else None
+
+    def first_messages(self) -> list[Message]:
+        """System prompt and task, as they go to the model; settles which tools it is offered."""
+        hints = self.model.hints
+        compact = hints.prompt == "compact"
+        self._answers = compact and hints.protocol != "bash"
+        tools = self.agent.tools if self.agent.tools is not None else default_tools(hints, self.sandbox.limits)
+        self.tools = {tool.spec.name: tool for tool in tools}
+        self.context.tools = [tool.spec for tool in tools]
+        limits = self.sandbox.limits
+        values = {
+            "working_dir": WORKING_DIR,
+            "documents_dir": DOCUMENTS_DIR,
+            "output_dir": OUTPUT_DIR,
+            "answer_file": ANSWER_FILE,
+            "documents": described(self.task),
+            "network": self.sandbox.facts.network,
+            "memory": _size(limits.memory),
+            "disk": _size(limits.disk),
+            "cpus": limits.cpus,
+            "command_timeout": f"{limits.command_timeout:g}",
+            "style": self.agent.style,
+            "answers": self._answers,
+            "protocol": self.model.hints.protocol,
+            "editor": "str_replace_editor" in self.tools,
+            "prompt": whole_text(self.task.prompt),
+            **self.account.for_prompt(),
+        }
+        system = ("system_compact_bash" if hints.protocol == "bash" else "system_compact") if compact else "system"
+        instance = "instance_compact" if compact else "instance"
+        return [Message("system", render(system, **values)), Message("user", render(instance, **values))]
+
+
+def _size(size: str | int) -> str:
+    return size if isinstance(size, str) else f"{size / (1 << 30):.3g}g"
+
+
+def _offered(spec: ToolSpec) -> dict[str, Any]:
+    """The tool in OpenAI form."""
+    function = {"name": spec.name, "description": spec.description, "parameters": dict(spec.parameters)}
+    return {"type": "function", "function": function}

@@ -1,0 +1,134 @@
+"""The bounds of an episode, and the account of what it has used."""
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from workroom.errors import ConfigError
+from workroom.models.base import Usage
+
+if TYPE_CHECKING:
+    from workroom.trajectory.events import StopReason
+
+Spent = Literal["tokens", "cost", "seconds"]
+_REASONS: "dict[Spent, StopReason]" = {"tokens": "max_tokens", "cost": "max_cost", "seconds": "max_time"}
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeLimits:
+    """Bounds of one episode; None for no bound.
+
+    `max_turns`: model calls. `max_tokens`: prompt and completion tokens of all model calls together, as billed.
+    `max_cost`: USD. `max_time`: seconds by a monotonic clock; it also ends a model call or tool call in flight.
+    Raises ConfigError for a bound that is not positive.
+    """
+
+    max_turns: int = 100
+    max_tokens: int | None = None
+    max_cost: float | None = None
+    max_time: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_turns", "max_tokens", "max_cost", "max_time"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"{name} must be a positive number, not {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pricing:
+    """What tokens cost, in USD per million: prompt tokens, those of them read from the cache, completion tokens."""
+
+    input: float
+    cached: float
+    output: float
+
+    def cost(self, usage: Usage) -> float:
+        """USD of one or more calls."""
+        fresh = max(usage.prompt - usage.cached, 0)
+        return (fresh * self.input + usage.cached * self.cached + usage.completion * self.output) / 1e6
+
+
+@dataclass
+class Account:
+    """What an episode has used so far. Times are in seconds."""
+
+    limits: EpisodeLimits
+    pricing: Pricing | None = None
+    turns: int = 0
+    usage: Usage = field(default_factory=Usage)
+    environment: int = 0
+    estimated: bool = False
+    model_seconds: float = 0.0
+    tool_seconds: float = 0.0
+    started: float = field(default_factory=time.monotonic)
+    _largest: "dict[Spent, float]" = field(default_factory=dict)
+    _before: "dict[Spent, float]" = field(default_factory=dict)
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def cost(self) -> float | None:
+        """USD so far, None where the prices are not known."""
+        return self.pricing.cost(self.usage) if self.pricing else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """None where there is no bound."""
+        return None if self.limits.max_time is None else self.limits.max_time - self.elapsed
+
+    def begin_turn(self) -> None:
+        """Counts a turn, and remembers what the costliest one so far took."""
+        now = self._used()
+        if self.turns:
+            for name, value in now.items():
+                self._largest[name] = max(self._largest.get(name, 0.0), value - self._before[name])
+        self._before = now
+        self.turns += 1
+
+    def exceeded(self) -> "StopReason | None":
+        """The limit that is reached, if one is."""
+        if self.turns >= self.limits.max_turns:
+            return "max_turns"
+        return next((_REASONS[name] for name, (left, _) in self._left().items() if left <= 0), None)
+
+    def nearly_used(self) -> bool:
+        """Whether a bound but that of turns leaves less than a tenth, or less than the two costliest turns took."""
+        return any(
+            left < max(0.1 * bound, 2 * self._largest.get(name, 0.0)) for name, (left, bound) in self._left().items()
+        )
+
+    def remaining(self) -> dict[str, float | None]:
+        """What is left of each bound, None where there is none."""
+        left: dict[str, float | None] = {"turns": self.limits.max_turns - self.turns}
+        bounded = self._left()
+        for name in _REASONS:
+            left[name] = max(bounded[name][0], 0.0) if name in bounded else None
+        return left
+
+    def for_prompt(self, *, with_current: bool = False) -> dict[str, float | int | None]:
+        """What is left as the templates show it. `with_current` counts the turn under way as left."""
+        left = self.remaining()
+        seconds, tokens = left["seconds"], left["tokens"]
+        return {
+            "turns": self.limits.max_turns - self.turns + with_current,
+            "tokens": None if tokens is None else int(tokens),
+            "cost": left["cost"],
+            "seconds": None if seconds is None else int(seconds),
+        }
+
+    def _used(self) -> "dict[Spent, float]":
+        return {"tokens": self.usage.total, "cost": self.cost or 0.0, "seconds": self.elapsed}
+
+    def _left(self) -> "dict[Spent, tuple[float, float]]":
+        """What is left and what there was, for each bound but that of turns."""
+        used = self._used()
+        bounds: dict[Spent, float | None] = {
+            "tokens": self.limits.max_tokens,
+            "cost": self.limits.max_cost,
+            "seconds": self.limits.max_time,
+        }
+        return {name: (bound - used[name], bound) for name, bound in bounds.items() if bound is not None}

@@ -1,0 +1,98 @@
+"""The agent: a model, a sandbox, and the loop between them."""
+
+import asyncio
+from collections import deque
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Literal
+
+from workroom.agent.limits import EpisodeLimits, Pricing
+from workroom.errors import ConfigError
+from workroom.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from workroom.models.base import Model, Sampling
+    from workroom.models.retry import RetryPolicy
+    from workroom.sandbox import Sandbox
+    from workroom.sandbox.egress import EgressRecord
+    from workroom.tools.base import Tool
+    from workroom.trajectory.events import Event
+
+Mode = Literal["sandbox", "llm"]
+Style = Literal["compute", "neutral"]
+
+
+class Agent:
+    """Works on tasks. One agent runs one episode at a time.
+
+    `mode`: `sandbox`, the loop with tools, or `llm`, one plain completion with the documents in the prompt (needs no
+    sandbox). `style`: `compute` asks the model to derive its answer by running programs, `neutral` leaves that to it.
+    `tools`: None for the three of this package. `sampling`: what it leaves open is the model's own. `pricing`: needed
+    for `max_cost`. Raises ConfigError for a combination that cannot work.
+    """
+
+    def __init__(
+        self,
+        model: "Model",
+        sandbox: "Sandbox | None" = None,
+        *,
+        mode: Mode = "sandbox",
+        limits: EpisodeLimits | None = None,
+        style: Style = "compute",
+        tools: "Sequence[Tool] | None" = None,
+        sampling: "Sampling | None" = None,
+        retry: "RetryPolicy | None" = None,
+        pricing: Pricing | None = None,
+    ) -> None:
+        if mode not in ("sandbox", "llm"):
+            raise ConfigError(f"there is no mode {mode!r}; the modes are: sandbox, llm")
+        if style not in ("compute", "neutral"):
+            raise ConfigError(f"there is no style {style!r}; the styles are: compute, neutral")
+        if mode == "sandbox" and sandbox is None:
+            raise ConfigError("sandbox mode needs a sandbox; open one, or use mode llm")
+        self.model = model
+        self.sandbox = sandbox
+        self.mode: Mode = mode
+        self.limits = limits or EpisodeLimits()
+        self.style: Style = style
+        self.tools = tools
+        self.sampling = sampling
+        self.retry = retry
+        self.pricing = pricing
+        if self.limits.max_cost is not None and pricing is None:
+            raise ConfigError(f"max_cost needs to know what {model.name} costs; give its prices, or leave max_cost out")
+        self.stop_requested = False
+        self.egress: deque[EgressRecord] = deque()
+        self._wake: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+
+    async def stream(self, task: Task | str) -> "AsyncGenerator[Event, None]":
+        """Works on the task, yielding what happens as it happens; the last event is EpisodeFinished.
+
+        What goes wrong with the model or the sandbox is told in that event, not raised. The loop goes on when the next
+        event is asked for; leaving the iteration, or being cancelled, ends what is in flight.
+        """
+        from workroom.agent.completion import CompletionEpisode
+        from workroom.agent.episode import Episode
+
+        task = Task(prompt=task) if isinstance(task, str) else task
+        wake = asyncio.Event()
+        self._wake = (asyncio.get_running_loop(), wake)
+        if self.stop_requested:
+            wake.set()
+        kind = Episode if self.mode == "sandbox" else CompletionEpisode
+        async with aclosing(kind(self, task, wake).run()) as events:
+            async for event in events:
+                yield event
+
+    def request_stop(self) -> None:
+        """Asks to stop after the current step (model call or tool call); may be called from any thread."""
+        self.stop_requested = True
+        if self._wake is not None:
+            loop, wake = self._wake
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(wake.set)
+
+    def note_egress(self, record: "EgressRecord") -> None:
+        """Takes a record of the egress proxy, for the trajectory; may be called from any thread."""
+        self.egress.append(record)

@@ -1,0 +1,62 @@
+"""Files as text and back, so that what an edit does not touch keeps its bytes."""
+
+import codecs
+import re
+from dataclasses import dataclass
+
+from workroom.errors import ToolError
+
+_MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_HIGH_RUNS = re.compile(rb"[\x80-\xff]{2,}")
+_HIGH = re.compile(rb"[\x80-\xff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a file stores its text: the codec, and the byte order mark that it begins with."""
+
+    codec: str = "utf-8"
+    mark: bytes = b""
+
+    def encode(self, text: str) -> bytes:
+        """The bytes of the text. Raises ToolError for characters that this encoding lacks."""
+        try:
+            return self.mark + text.encode(self.codec)
+        except UnicodeEncodeError as error:
+            raise ToolError(
+                f"the file is in {self.codec}, which has no {text[error.start]!r}; nothing was written. "
+                "Convert it first, for example: iconv -f {0} -t utf-8 OLD > NEW".format(self.codec.upper())
+            ) from None
+
+
+def decode(data: bytes, path: str) -> tuple[str, Encoding]:
+    """The text of a file and how it is stored. Raises ToolError for a binary file."""
+    for encoding in _candidates(data):
+        try:
+            text = data[len(encoding.mark) :].decode(encoding.codec)
+        except UnicodeDecodeError:
+            continue
+        legacy = encoding.codec not in ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+        if "\0" not in text and not (legacy and _CONTROLS.search(text)) and encoding.encode(text) == data:
+            return text, encoding
+    raise ToolError(
+        f"{path} is a binary file ({len(data):,} bytes), not text; look at it in execute_bash with file, xxd or python"
+    )
+
+
+def _candidates(data: bytes) -> list[Encoding]:
+    for mark, codec in _MARKS:
+        if data.startswith(mark):
+            return [Encoding(codec, mark)]
+    # Cyrillic words are runs of high bytes; in Western European text they stand alone among ASCII letters.
+    runs = sum(len(run) for run in _HIGH_RUNS.findall(data))
+    cyrillic = 2 * runs > len(_HIGH.findall(data))
+    legacy = ["cp1251", "latin-1"] if cyrillic else ["cp1252", "latin-1"]
+    return [Encoding("utf-8"), *map(Encoding, legacy)]

@@ -1,0 +1,156 @@
+"""A trajectory in the Agent Trajectory Interchange Format (ATIF) v1.8, derived from the events."""
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import workroom
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from workroom.trajectory.events import (
+        AssistantTurn,
+        Call,
+        EpisodeFinished,
+        EpisodeStarted,
+        Event,
+        TokenUsage,
+        ToolFinished,
+    )
+
+VERSION = "ATIF-v1.8"
+_SOURCES = {"system": "system", "user": "user", "assistant": "agent"}
+
+
+def to_atif(events: "Iterable[Event]") -> dict[str, Any]:
+    """The ATIF document as JSON values. Works for the events of a run that did not come to its end, too."""
+    document = _Document()
+    for event in events:
+        document.add(event)
+    return document.root()
+
+
+class _Document:
+    """Collects steps. A tool's answer belongs to the step of the turn that called it."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, Any]] = []
+        self.started: EpisodeStarted | None = None
+        self.finished: EpisodeFinished | None = None
+        self.egress: list[dict[str, Any]] = []
+        self.trimmed: list[dict[str, Any]] = []
+        self.waits: list[dict[str, Any]] = []
+
+    def add(self, event: "Event") -> None:
+        if event.type == "episode_started":
+            self.started = event
+            for message in event.messages:
+                self._step(_SOURCES.get(message["role"], "user"), message.get("content", ""), event.time)
+        elif event.type == "assistant":
+            self._assistant(event)
+        elif event.type == "tool":
+            self._tool(event)
+        elif event.type == "reminder":
+            self._step("user", event.text, event.time, extra={"reminder": event.reason})
+        elif event.type == "context_trimmed":
+            self.trimmed.append({"turn": event.turn, "observations": event.observations})
+        elif event.type == "model_waiting":
+            self.waits.append({"turn": event.turn, "attempt": event.attempt, "seconds": event.seconds})
+        elif event.type == "egress":
+            self.egress.append(event.model_dump(include={"host", "port", "verdict", "sent", "received"}))
+        elif event.type == "episode_finished":
+            self.finished = event
+
+    def root(self) -> dict[str, Any]:
+        agent: dict[str, Any] = {"name": "workroom", "version": workroom.__version__}
+        extra: dict[str, Any] = {}
+        document: dict[str, Any] = {"schema_version": VERSION}
+        if self.started is not None:
+            document |= {"session_id": self.started.episode, "trajectory_id": self.started.episode}
+            agent["model_name"] = self.started.model
+            if self.started.tools:
+                agent["tool_definitions"] = self.started.tools
+            agent["extra"] = {"mode": self.started.mode, "protocol": self.started.protocol}
+            extra |= {"task": self.started.task, "sandbox": self.started.sandbox}
+        document |= {"agent": agent, "steps": self.steps}
+        if self.finished is not None:
+            end = self.finished
+            extra |= {"stop_reason": end.stop_reason, "answer": end.answer, "error": end.error}
+            document["final_metrics"] = {
+                "total_prompt_tokens": end.usage.prompt,
+                "total_completion_tokens": end.usage.completion,
+                "total_cached_tokens": end.usage.cached,
+                "total_cost_usd": end.cost,
+                "total_steps": len(self.steps),
+                "extra": _usage_extra(end.usage) | {"turns": end.turns, "seconds": end.duration},
+            }
+        for name in ("egress", "trimmed", "waits"):
+            if found := getattr(self, name):
+                extra[name] = found
+        document["extra"] = extra
+        pruned: dict[str, Any] = _without_none(document)
+        return pruned
+
+    def _step(self, source: str, message: str, time: float, **rest: Any) -> dict[str, Any]:
+        step = {
+            "step_id": len(self.steps) + 1,
+            "timestamp": datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds"),
+            "source": source,
+            "message": message,
+            **rest,
+        }
+        self.steps.append(step)
+        return step
+
+    def _assistant(self, event: "AssistantTurn") -> None:
+        usage = event.usage
+        step = self._step("agent", event.content, event.time, llm_call_count=1)
+        step["reasoning_content"] = event.reasoning
+        step["metrics"] = {
+            "prompt_tokens": usage.prompt,
+            "completion_tokens": usage.completion,
+            "cached_tokens": usage.cached,
+            "extra": _usage_extra(usage),
+        }
+        step["extra"] = {"turn": event.turn, "finish_reason": event.finish_reason, "seconds": event.duration}
+        if event.calls:
+            step["tool_calls"] = [_call(call) for call in event.calls]
+            step["observation"] = {"results": []}
+
+    def _tool(self, event: "ToolFinished") -> None:
+        """Into the last step that made this call; a log that begins in the middle may lack it."""
+        for step in reversed(self.steps):
+            if any(call["tool_call_id"] == event.call_id for call in step.get("tool_calls", ())):
+                extra = {"is_error": event.is_error, "seconds": event.duration, "facts": event.facts}
+                result = {"source_call_id": event.call_id, "content": event.observation, "extra": extra}
+                step["observation"]["results"].append(result)
+                return
+
+
+def _call(call: "Call") -> dict[str, Any]:
+    try:
+        arguments = json.loads(call.arguments or "{}", parse_constant=str)
+    except (ValueError, RecursionError):
+        arguments = None
+    made: dict[str, Any] = {"tool_call_id": call.id, "function_name": call.name}
+    if isinstance(arguments, dict):
+        return made | {"arguments": arguments}
+    return made | {"arguments": {}, "extra": {"malformed_arguments": call.arguments}}
+
+
+def _usage_extra(usage: "TokenUsage") -> dict[str, Any]:
+    return usage.model_dump(include={"reasoning", "environment", "estimated"})
+
+
+def _without_none(value: Any) -> Any:
+    """ATIF leaves out what is not known. Arguments of calls stay as they are: null is a value there."""
+    if isinstance(value, dict):
+        return {
+            key: item if key in ("arguments", "facts", "parameters") else _without_none(item)
+            for key, item in value.items()
+            if item is not None
+        }
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
+    return value

@@ -1,0 +1,60 @@
+"""Reading what a run left, however it ended."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from workroom.trajectory.events import event_adapter
+
+if TYPE_CHECKING:
+    from workroom.trajectory.events import Event
+
+
+def load_events(path: str | os.PathLike[str]) -> "list[Event]":
+    """The events of an `events.jsonl`, or of the one in a run's directory; damaged lines are left out."""
+    file = Path(path)
+    return parse_events((file / "events.jsonl" if file.is_dir() else file).read_bytes())[0]
+
+
+def parse_events(data: bytes) -> "tuple[list[Event], int]":
+    """The events, and how many lines could not be read: a last one cut by a crash, zeros after a power failure."""
+    events, damaged = [], 0
+    for line in data.split(b"\n"):
+        if not line:
+            continue
+        try:
+            events.append(event_adapter.validate_python(_without_surrogates(json.loads(line))))
+        except (ValueError, RecursionError, ValidationError):
+            damaged += 1
+    return events, damaged
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object, empty where the file is missing or damaged."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def whole_text(text: str) -> str:
+    """The text with half surrogate pairs, which are no text, as U+FFFD."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return whole_text(value)
+    if isinstance(value, dict):
+        return {whole_text(key): _without_surrogates(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    return value

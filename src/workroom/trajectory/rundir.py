@@ -1,0 +1,207 @@
+"""The directory that a run leaves: `run.json`, `events.jsonl`, `trajectory.json`, `answer.txt` and `files/`.
+
+`events.jsonl` is the source of truth: each event is one write to a file opened for appending, so that a killed process
+loses at most the turn in flight. All else is derived, and replaced whole or not at all. A lock on `events.jsonl` is
+held while the run is written; the kernel drops it with the process, however that ends.
+"""
+
+import errno
+import fcntl
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import workroom
+from workroom.errors import ConfigError
+from workroom.trajectory.files import cannot_write, replace_file, to_json
+from workroom.trajectory.reader import parse_events, read_json
+
+if TYPE_CHECKING:
+    from workroom.sandbox.base import FileEntry
+    from workroom.trajectory.events import EpisodeFinished, EpisodeStarted, Event
+
+Status = Literal["running", "finished", "interrupted", "failed"]
+FORMAT = 1
+_DERIVED = ("run.json", "trajectory.json", "answer.txt")
+
+
+@dataclass
+class RunDirectory:
+    """One run on disk. Made by `create` (to be written) or `load` (to be read).
+
+    `run` is what `run.json` holds. `damaged` counts the lines of `events.jsonl` that could not be read.
+    """
+
+    path: Path
+    run: dict[str, Any]
+    events: "list[Event]" = field(default_factory=list)
+    damaged: int = 0
+    _fd: int = -1
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], config: Mapping[str, Any], *, replace: bool = False) -> Self:
+        """Makes the directory and locks it. `config` is the resolved configuration, without keys.
+
+        Raises ConfigError where the directory is in use by another run, holds a run already (unless `replace`, which
+        removes that one), or holds something else.
+        """
+        directory = Path(path)
+        log = directory / "events.jsonl"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            if any(directory.iterdir()) and not log.is_file():
+                raise ConfigError(f"{directory} is not empty and holds no run; choose another output directory")
+            fd = os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        except OSError as error:
+            raise ConfigError(f"cannot make a run in {directory}: {error.strerror}; choose another") from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _make_empty(directory, fd, replace)
+            run = {
+                "format": FORMAT,
+                "status": "running",
+                "config": dict(config),
+                "versions": {"workroom": workroom.__version__, "python": platform.python_version()},
+                "started": time.time(),
+            }
+            made = cls(directory, run, _fd=fd)
+            made.save()
+        except BlockingIOError:
+            os.close(fd)
+            raise ConfigError(f"{directory} is in use by another run; wait for it, or choose another") from None
+        except BaseException:
+            os.close(fd)
+            raise
+        return made
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads what is there, also of a run that was killed. Raises ConfigError where there is no run."""
+        directory = Path(path)
+        try:
+            events, damaged = parse_events((directory / "events.jsonl").read_bytes())
+        except OSError as error:
+            raise ConfigError(f"there is no run in {directory}: {error.strerror} (events.jsonl)") from error
+        return cls(directory, read_json(directory / "run.json"), events, damaged)
+
+    @property
+    def files_dir(self) -> Path:
+        """Where the artefacts go."""
+        return self.path / "files"
+
+    @property
+    def started(self) -> "EpisodeStarted | None":
+        """The first event, None where the run ended before it."""
+        return next((event for event in self.events if event.type == "episode_started"), None)
+
+    @property
+    def finished(self) -> "EpisodeFinished | None":
+        """The last event, None where the run did not come to an end."""
+        return next((event for event in reversed(self.events) if event.type == "episode_finished"), None)
+
+    def record(self, event: "Event") -> None:
+        """Appends the event; live-only ones are left out. Raises WorkroomError where it cannot be written."""
+        if event.live_only:
+            return
+        self._append(to_json(event.model_dump(mode="python")).encode() + b"\n")
+        self.events.append(event)
+        if event.type == "episode_started" and event.sandbox is not None:
+            self.run["sandbox"] = event.sandbox
+
+    def finish(self, files: "Iterable[FileEntry]" = (), *, status: Status | None = None) -> None:
+        """Writes all that is derived, and `run.json` last; then drops the lock.
+
+        `files` are what was brought into `files_dir`. Without an `EpisodeFinished` event the run counts as interrupted.
+        """
+        end = self.finished
+        entries = [asdict(entry) for entry in files]
+        if end is not None:
+            if end.answer is not None:
+                replace_file(self.path / "answer.txt", end.answer.encode("utf-8", "replace"))
+            self.run |= end.model_dump(
+                mode="python", include={"stop_reason", "error", "turns", "usage", "cost"}, exclude_none=False
+            )
+            self.run["timings"] = {
+                "total": end.duration,
+                "model": end.model_seconds,
+                "tools": end.tool_seconds,
+            }
+        if entries:
+            replace_file(self._manifest(), to_json({"files": entries}, indent=2).encode() + b"\n")
+        self.write_trajectory()
+        self.run |= {"files": len(entries), "finished": time.time()}
+        self.run["status"] = status or _status(end)
+        self._sync()
+        self.save(durable=True)
+        self.close()
+
+    def write_trajectory(self) -> Path:
+        """Derives `trajectory.json` (ATIF) from the events."""
+        from workroom.trajectory.atif import to_atif
+
+        target = self.path / "trajectory.json"
+        replace_file(target, to_json(to_atif(self.events)).encode() + b"\n")
+        return target
+
+    def save(self, *, durable: bool = False) -> None:
+        """Replaces `run.json`."""
+        replace_file(self.path / "run.json", to_json(self.run, indent=2).encode() + b"\n", durable=durable)
+
+    def close(self) -> None:
+        """Drops the lock. Safe to call twice."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _append(self, line: bytes) -> None:
+        """One line, whole or not at all."""
+        size = os.fstat(self._fd).st_size
+        failure = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        try:
+            if os.write(self._fd, line) == len(line):
+                return
+        except OSError as error:
+            failure = error
+        os.ftruncate(self._fd, size)
+        raise cannot_write(self.path / "events.jsonl", failure)
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise cannot_write(self.path / "events.jsonl", error) from error
+
+    def _manifest(self) -> Path:
+        """The model may have left a file of that name itself; it stays."""
+        taken = (self.files_dir / "manifest.json").exists() and not self.run.get("files")
+        self.files_dir.mkdir(exist_ok=True)
+        return self.files_dir / ("manifest.workroom.json" if taken else "manifest.json")
+
+
+def _make_empty(directory: Path, fd: int, replace: bool) -> None:
+    """Removes the run that is there, if it may be."""
+    if not os.fstat(fd).st_size and not (directory / "run.json").exists():
+        return
+    if not replace:
+        raise ConfigError(f"{directory} holds a run already; choose another output directory")
+    os.ftruncate(fd, 0)
+    for name in _DERIVED:
+        (directory / name).unlink(missing_ok=True)
+    shutil.rmtree(directory / "files", ignore_errors=True)
+
+
+def _status(end: "EpisodeFinished | None") -> Status:
+    if end is None or end.stop_reason == "interrupted":
+        return "interrupted"
+    return "failed" if end.stop_reason in ("model_error", "sandbox_error") else "finished"

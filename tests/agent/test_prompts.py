@@ -1,0 +1,108 @@
+"""What is said to the model, word for word, against golden files.
+
+After a wanted change: `UPDATE_GOLDEN=1 pytest tests/agent/test_prompts.py`, and read the difference.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from workroom.agent import Agent
+from workroom.agent.episode import Episode
+from workroom.agent.prompts import render
+from workroom.models.base import ModelHints
+from workroom.sandbox import Limits
+from workroom.task import Task
+from workroom.tools import default_tools
+
+GOLDEN = Path(__file__).parent / "golden"
+DOCUMENTS = {"a.txt": "x", "deep/b.csv": "y"}
+MANY = {f"{n:02}.txt": "" for n in range(25)}
+
+
+def check(name: str, text: str) -> None:
+    path = GOLDEN / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text + "\n", encoding="utf-8")
+    assert text + "\n" == path.read_text(encoding="utf-8")
+
+
+@dataclass
+class Case:
+    network: str = "packages"
+    style: str = "compute"
+    prompt: str = "standard"
+    protocol: str = "native"
+    documents: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    tools: tuple[str, ...] | None = None
+
+
+CASES = {
+    "compute": Case(documents=DOCUMENTS),
+    "neutral": Case("none", "neutral", limits=Limits(cpus=2, command_timeout=7.5)),
+    "allow": Case("allow:example.org,example.com", documents=MANY),
+    "open": Case("open"),
+    "bash": Case(protocol="bash", tools=("execute_bash", "submit"), limits=Limits(memory=3 << 29)),
+    "compact-bash": Case("none", prompt="compact", protocol="bash", tools=("execute_bash", "submit")),
+    "compact-bash-documents": Case("none", "neutral", "compact", "bash", DOCUMENTS),
+    "compact": Case("none", prompt="compact", documents=DOCUMENTS, tools=("execute_bash", "submit")),
+    "compact-neutral": Case("packages", "neutral", "compact"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_first_messages(name: str) -> None:
+    case = CASES[name]
+    model = SimpleNamespace(name="m", hints=ModelHints(prompt=case.prompt, protocol=case.protocol, tools=case.tools))  # type: ignore[arg-type]
+    box: Any = SimpleNamespace(limits=case.limits, facts=SimpleNamespace(network=case.network))
+    agent = Agent(model, box, style=case.style)  # type: ignore[arg-type]
+    episode = Episode(agent, Task("Which {{ word }}?\n<task> % {x}", documents=case.documents), None)  # type: ignore[arg-type]
+    messages = episode.first_messages()
+    assert [message.role for message in messages] == ["system", "user"]
+    check(f"{name}.txt", "\n\n---- user ----\n\n".join(message.content for message in messages))
+
+
+@pytest.mark.parametrize("prompt", ["standard", "compact"])
+def test_tool_schemas(prompt: Any) -> None:
+    tools = default_tools(ModelHints(prompt=prompt))
+    specs = [
+        {"name": one.spec.name, "description": one.spec.description, "parameters": dict(one.spec.parameters)}
+        for one in tools
+    ]
+    check(f"tools-{prompt}.json", json.dumps(specs, indent=2, ensure_ascii=False))
+
+
+def test_reminders() -> None:
+    base = {"protocol": "native", "answer_file": "/testbed/answer.txt", "output_dir": "/testbed/output"}
+    budget: dict[str, Any] = {"turns": 1, "tokens": 12_345, "cost": 0.5, "seconds": 60}
+    said = []
+    values: dict[str, Any]
+    for answers in (False, True):
+        for template, values in [
+            ("no_tool_call", {"cut": False, "again": False, **budget}),
+            ("no_tool_call", {"cut": True, "again": True, **budget}),
+            ("last_turn", {}),
+            ("nearly_used", budget),
+            ("missing_answer", {}),
+            ("repeated_call", {"count": 3}),
+        ]:
+            said.append(render(template, answers=answers, **base, **values))
+    bash: dict[str, Any] = {**base, "protocol": "bash", "answers": False, "again": False, **budget}
+    said += [render("no_tool_call", cut=cut, **bash) for cut in (False, True)]
+    said += [render("not_run", why=why) for why in ("submitted", "max_time", "interrupted")]
+    said += [render("cut_off"), render("trimmed", head="abc", size=7), render("budget", **budget)]
+    check("reminders.txt", "\n----\n".join(said))
+
+
+def test_a_missing_value_is_an_error() -> None:
+    import jinja2
+
+    with pytest.raises(jinja2.UndefinedError):
+        render("repeated_call")
