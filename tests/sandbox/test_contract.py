@@ -377,6 +377,26 @@ def test_5_links_and_special_files_stay_inside(run_in_box: RunInBox, tmp_path: P
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["hard", "plain"]
 
 
+def test_5_what_the_owner_may_not_read_comes_out_too(run_in_box: RunInBox, tmp_path: Path) -> None:
+    async def work(box: Sandbox) -> list[str]:
+        await box.exec("cd output; echo x > a; mkdir d; echo y > d/b; chmod 000 a d")
+        return [entry.path for entry in await box.download("output", tmp_path / "out")]
+
+    assert run_in_box(work) == ["a", "d/b"]
+
+
+def test_5_a_file_that_cannot_be_stored_costs_only_itself(run_in_box: RunInBox, tmp_path: Path) -> None:
+    async def work(box: Sandbox) -> None:
+        await box.exec("cd output; echo x > a; echo y > z; mkdir m; echo > m/f")
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out/m").symlink_to("/etc")
+        with pytest.raises(TransferError, match="1 of 3 files could not be brought out: 'm/f'"):
+            await box.download("output", tmp_path / "out")
+
+    run_in_box(work)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "m", "z"]
+
+
 def test_5_sizes_and_counts_are_bounded(run_in_box: RunInBox, tmp_path: Path) -> None:
     async def work(box: Sandbox) -> None:
         await box.exec("truncate -s 1T output/sparse")

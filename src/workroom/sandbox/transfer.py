@@ -25,23 +25,34 @@ async def save_tree(
 ) -> list[FileEntry]:
     """Writes `content(name, bytes left)` of each name below `target` and returns what was written.
 
-    Raises TransferError for a name that leads out of `target`, FileExistsError before overwriting.
+    What cannot be read or stored is left out, and told in a TransferError when all the rest is there. Raises
+    TransferError at once for a name that leads out of `target` and where there is too much, FileExistsError before
+    overwriting.
     """
     target.mkdir(parents=True, exist_ok=True)
     top = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
     entries = []
+    failed = []
     left = max_bytes
     try:
         for name in names:
             try:
-                data = await content(name, left)
-            except (FileNotFoundError, NotADirectoryError):
-                continue  # a background job removed it since it was listed
+                try:
+                    data = await content(name, left)
+                except (FileNotFoundError, NotADirectoryError):
+                    continue  # a background job removed it since it was listed
+                _save(top, name, data)
+            except FileExistsError:
+                raise
+            except OSError as error:
+                failed.append(f"{name!r} ({error.strerror})")
+                continue
             left -= len(data)
-            _save(top, name, data)
             entries.append(FileEntry(name, len(data), hashlib.sha256(data).hexdigest()))
     finally:
         os.close(top)
+    if failed:
+        raise TransferError(f"{len(failed)} of {len(names)} files could not be brought out: {', '.join(failed[:5])}")
     return entries
 
 

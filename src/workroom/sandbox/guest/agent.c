@@ -520,11 +520,6 @@ int agent_main(int argc, char **argv) {
     else if (strcmp(argv[i], "--files") == 0) lower(RLIMIT_NOFILE, argv[i + 1]);
     else if (strcmp(argv[i], "--port") == 0) listener = listen_on((unsigned)strtoul(argv[i + 1], NULL, 10));
   }
-  int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (score >= 0) { /* on a host that runs out of memory, sandboxes go first */
-    if (write(score, "500", 3) < 0) perror("agent: oom_score_adj");
-    close(score);
-  }
   if (seccomp_install() < 0) {
     perror("agent: seccomp");
     return 98;
