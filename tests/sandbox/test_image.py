@@ -24,7 +24,7 @@ from workroom.sandbox.image.manifest import Manifest, disk_usage, owner
 MMDEBSTRAP = """#!/bin/sh
 echo call >> "$HOME/calls"
 for word; do
-  case $word in *base.part) target=$word;; esac
+  case $word in *.part) target=$word;; esac
 done
 [ -e "$HOME/slow" ] && { touch "$HOME/started"; sleep 60 & echo $! > "$HOME/sleeper"; wait; }
 [ -e "$HOME/broken" ] && { echo "I: fine so far"; echo "E: no archive at http://user:secret@mirror.invalid/x"; exit 1; }

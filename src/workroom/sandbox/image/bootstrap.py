@@ -12,22 +12,20 @@ from workroom.sandbox.image import registries
 from workroom.sandbox.image.recipe import Recipe
 
 _EXCLUDED = ("doc", "info", "lintian", "locale", "man")
-_INSTEAD = "or go on with --image host"
 
 
 def check_host() -> None:
     """Raises SandboxUnavailable where this host lacks what the first step needs."""
     if shutil.which("mmdebstrap") is None:
+        sudo = "" if os.getuid() == 0 else "sudo "
         raise SandboxUnavailable(
-            f"mmdebstrap is missing, which makes the image: install it with `{_sudo()}apt-get install mmdebstrap`, "
-            f"{_INSTEAD}"
+            f"mmdebstrap is missing, which makes the image: install it with `{sudo}apt-get install mmdebstrap`"
         )
     if os.getuid() != 0 and not has_subordinate_ids():
         user = getpass.getuser()
         raise SandboxUnavailable(
             f"user {user} has no subordinate ids, which an ordinary user needs to build the image: run `sudo apt-get "
-            f"install uidmap` and `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}`, "
-            f"{_INSTEAD}"
+            f"install uidmap` and `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}`"
         )
 
 
@@ -69,9 +67,7 @@ def bootstrap_command(recipe: Recipe, target: Path, tmp: Path, *, from_stdin: bo
     kept = ("HOME", "LOGNAME", "PATH", "TMPDIR", "USER", "http_proxy", "https_proxy", "no_proxy")
     environment = {key: os.environ[key] for key in kept if key in os.environ} | {"LC_ALL": "C.UTF-8"}
     if os.getuid() == 0:
+        # What it mounts into the new root must end with it, however it ends: else the mounts stay on this host.
+        command = ["unshare", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child", *command]
         environment["TMPDIR"] = str(tmp)  # an ordinary user's must be open to the subordinate ids, so /tmp as usual
     return command, environment
-
-
-def _sudo() -> str:
-    return "" if os.getuid() == 0 else "sudo "

@@ -24,6 +24,7 @@ from workroom.sandbox.image.store import DEFAULT, HOST, Image, Progress
 _HEARTBEAT = 10.0  # seconds between signs of life of a step
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _WHEELS = "tmp/wheels"
+_EPOCH = 1_600_000_000
 # In namespaces of its own: no network, no process of the host, one user id. /proc may be refused inside containers.
 _ENTER = (
     "mount --no-canonicalize --rbind /dev dev && "
@@ -106,18 +107,21 @@ class _Build:
         for path in self.work.parent.glob(f"{self.recipe.name}-*"):
             if path != self.work:
                 store.throw_away(path)
-        store.throw_away(self.work / "tmp")
+        for path in [self.work / "tmp", *self.work.glob("*.part")]:
+            store.throw_away(path)
         for name in ("done", "stage", "tmp", "wheels"):
             (self.work / name).mkdir(parents=True, exist_ok=True)
         self.work.chmod(0o700 if os.getuid() == 0 else 0o711)  # the log may name what an archive refused
         self.log.touch(mode=0o600)
 
     def _bootstrap(self) -> str:
-        part = self.work / "base.part"
+        part = self.work / f"base-{os.getpid()}.part"  # the mmdebstrap of a killed build may still write its own
         stanzas = "\n".join(source.stanza() for source in self.sources)
         command, environment = bootstrap_command(self.recipe, part, self.work / "tmp", from_stdin=bool(stanzas))
+        # An ordinary user's mmdebstrap has to be asked: only it can delete what belongs to the subordinate ids.
+        stop = signal.SIGKILL if os.getuid() == 0 else signal.SIGTERM
         with _text_file(stanzas) as stdin:
-            self._call(command, stdin=stdin, env=environment)
+            self._call(command, stdin=stdin, env=environment, stop=stop)
         part.replace(self.work / "base.tar")
         return _megabytes((self.work / "base.tar").stat().st_size)
 
@@ -174,6 +178,8 @@ class _Build:
         configure(self.root)
         configure_apt(self.root, self.sources)
         if self.recipe.requirements is not None:
+            for path in self.root.glob("usr/local/lib/python3*/dist-packages/**/*.py"):
+                os.utime(path, (_EPOCH, _EPOCH))  # byte code bears the time of its source: the same in every build
             # Compiled now, or every sandbox would do it again. A few templates of other languages do not compile.
             self._inside("python3 -m compileall -q -j 2 /usr/local/lib/python3*/dist-packages >/dev/null || true")
         return ""
@@ -207,7 +213,7 @@ class _Build:
     def _inside(self, command: str) -> None:
         """Runs a shell command in the root file system, as its "root" without any right outside."""
         flags = "--user --map-root-user --mount --pid --fork --kill-child --net --ipc --uts"
-        environment = {"PATH": _PATH, "HOME": "/root", "LC_ALL": "C.UTF-8", "MPLBACKEND": "Agg"}
+        environment = {"PATH": _PATH, "HOME": "/root", "LC_ALL": "C.UTF-8", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "0"}
         words = ["unshare", *flags.split(), "sh", "-c", _ENTER, "sh", "/bin/sh", "-c", command]
         self._call([*_as_owner(), *words], cwd=self.root, env=environment, stop=signal.SIGKILL)
 

@@ -12,7 +12,7 @@ from workroom.errors import ConfigError
 
 FILES = Path(__file__).parent / "files"
 _OWN = Path(__file__).parent / "recipes"
-_VERSION = "1"  # raise it when build.py or configure.py make another image of the same recipe
+_VERSION = "2"  # raise it when build.py or configure.py make another image of the same recipe
 
 
 @dataclass(frozen=True, slots=True)

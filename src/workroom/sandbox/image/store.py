@@ -142,9 +142,8 @@ def sweep() -> None:
     trash = store_dir() / ".trash"
     doomed = [str(path) for path in trash.iterdir()] if trash.is_dir() else []
     if doomed:
-        script = 'chmod -R u+rwX -- "$@" 2>/dev/null; exec rm -rf -- "$@"'
         subprocess.Popen(  # its end is of no interest; `init` reaps it
-            ["setsid", "--fork", "nice", "-n", "19", "sh", "-c", script, "sh", *doomed],
+            ["setsid", "--fork", "nice", "-n", "19", "rm", "-rf", "--one-file-system", "--", *doomed],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         ).wait()  # fmt: skip
 

@@ -1,0 +1,39 @@
+"""A look before a run begins: a model server on this machine that is not running is told at once.
+
+Later failures of a server are waited out and tried again; at the start that would only hide a forgotten step.
+"""
+
+import ipaddress
+import os
+import socket
+from urllib.parse import urlsplit
+
+from workroom.errors import ModelError
+
+_TIMEOUT = 5.0
+_VARIABLES = {"openai": "OPENAI_BASE_URL", "anthropic": "ANTHROPIC_BASE_URL"}
+
+
+def check_server(model: str, base_url: str | None) -> None:
+    """Raises ModelError where the model's server is on this machine's loopback and refuses connections."""
+    url = base_url or os.environ.get(_VARIABLES.get(model.partition("/")[0], ""), "")
+    parts = urlsplit(url)
+    if not _is_loopback(parts.hostname or ""):
+        return
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), _TIMEOUT).close()
+    except OSError as error:
+        raise ModelError(
+            f"no model server answers at {parts.hostname}:{port} ({error.strerror or error}): start it, or give "
+            "another --base-url"
+        ) from None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

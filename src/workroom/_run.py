@@ -1,0 +1,356 @@
+"""One task from settings to result: `run`, `arun`, and the `Run` behind both of them and the command line."""
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workroom.config import Resolved, from_arguments
+from workroom.errors import ConfigError, SandboxGone, TransferError, WorkroomError
+from workroom.sandbox.base import OUTPUT_DIR, FileEntry
+from workroom.task import Task
+
+if TYPE_CHECKING:
+    from workroom.agent import Agent
+    from workroom.models.base import Model
+    from workroom.sandbox import Sandbox
+    from workroom.sandbox.egress import EgressRecord
+    from workroom.trajectory.events import EpisodeFinished, Event, StopReason, TokenUsage
+    from workroom.trajectory.rundir import RunDirectory, Status
+
+Tell = Callable[[str], None]
+OnEvent = Callable[["Event"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run gave.
+
+    `answer` is None where there is none. `files` are host paths of what the model left in `/testbed/output`.
+    `error` is one sentence where the plant failed. `cost` in US dollars, None where the price is unknown; `duration` in
+    seconds. `trajectory` is every event in order; `path` the run directory.
+    """
+
+    answer: str | None
+    files: tuple[Path, ...]
+    stop_reason: "StopReason"
+    usage: "TokenUsage"
+    trajectory: "tuple[Event, ...]"
+    path: Path
+    error: str | None = None
+    cost: float | None = None
+    turns: int = 0
+    duration: float = 0.0
+
+
+def run(
+    task: str | Task,
+    *,
+    model: "str | Model | None" = None,
+    files: Iterable[str | Path] = (),
+    out: str | Path | None = None,
+    on_event: OnEvent | None = None,
+    on_progress: Tell | None = None,
+    **settings: Any,
+) -> RunResult:
+    """Runs a task and waits for its end; also where an event loop is running already, as in a notebook.
+
+    Arguments and errors as of `arun`. In a notebook the callbacks are called in another thread.
+    """
+    work = arun(task, model=model, files=files, out=out, on_event=on_event, on_progress=on_progress, **settings)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    from workroom._thread import run_in_thread
+
+    return run_in_thread(work)
+
+
+async def arun(
+    task: str | Task,
+    *,
+    model: "str | Model | None" = None,
+    files: Iterable[str | Path] = (),
+    out: str | Path | None = None,
+    on_event: OnEvent | None = None,
+    on_progress: Tell | None = None,
+    **settings: Any,
+) -> RunResult:
+    """Gives a model a sandbox and a task, and returns what came of it.
+
+    `files` become documents (directories with their folders); `out` is the run directory (default: below `runs/`);
+    `settings` are the keys of a configuration file. `on_event` gets every event, `on_progress` a sentence for each step
+    of the preparation. A `Model` that is handed in stays open.
+
+    Raises ConfigError for a wrong argument, ModelError or SandboxError for what fails before the first model call.
+    What fails later is in `stop_reason` and `error` of the result.
+    """
+    from workroom.inputs import collect_documents
+
+    named = model if isinstance(model, str) or model is None else model.name
+    resolved = from_arguments({"model": named, **settings})
+    tell = on_progress or _ignore
+    documents = collect_documents(files, tell)
+    whole = task if isinstance(task, Task) else Task(task)
+    if documents:
+        whole = replace(whole, documents={**whole.documents, **documents})
+    given = None if isinstance(model, str) else model
+    work = Run(whole, resolved, model=given, out=out, on_event=on_event, on_progress=tell, on_notice=tell)
+    await asyncio.to_thread(work.prepare)
+    return await work.episode()
+
+
+class Run:
+    """One run: `prepare()` once, then `episode()` once.
+
+    `prepare` is no coroutine, because building an image takes minutes and must be interruptible by a signal.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        resolved: Resolved,
+        *,
+        model: "Model | None" = None,
+        out: str | Path | None = None,
+        on_event: OnEvent | None = None,
+        on_progress: Tell | None = None,
+        on_notice: Tell | None = None,
+    ) -> None:
+        self.task = task
+        self.config = resolved.config
+        self._resolved = resolved
+        self._model = model
+        self._owns_model = model is None
+        self._out = None if out is None else Path(out)
+        self._on_event = on_event or _ignore
+        self._progress = on_progress or _ignore
+        self._notice = on_notice or _ignore
+        self._directory: RunDirectory | None = None
+        self._agent: Agent | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The run directory, once it is made."""
+        return self._directory.path if self._directory else None
+
+    def request_stop(self) -> bool:
+        """Ends the episode after the current step. False where that cannot be, since there is no episode yet, or
+        it was asked for already: cancel `episode()` to stop at once."""
+        if self._agent is None or self._agent.stop_requested:
+            return False
+        self._agent.request_stop()
+        return True
+
+    def prepare(self) -> None:
+        """Opens the model, makes the run directory and the image. Raises ConfigError, ModelError or SandboxError."""
+        from workroom._preflight import check_server
+        from workroom.models import open_model
+        from workroom.sandbox.egress import parse_policy
+        from workroom.trajectory.rundir import RunDirectory
+
+        if self._model is None:
+            self._model = open_model(
+                self.config.model,
+                base_url=self.config.base_url,
+                protocol=self.config.tool_protocol,
+                on_progress=self._progress,
+            )
+            check_server(self._model.name, self.config.base_url)
+        if self.config.mode == "sandbox":
+            parse_policy(self.config.network)
+        if self.config.max_cost is not None and self.config.price is None:
+            raise ConfigError(
+                f"max_cost needs to know what {self._model.name} costs: give price as IN,OUT in US dollars per million "
+                "tokens (--price 1.25,10)"
+            )
+        directory = self._out or default_directory(self.task.prompt)
+        self._directory = RunDirectory.create(directory, self._resolved.record())
+        self._directory.run["model"] = self._model.name
+        if self.config.mode == "llm":
+            return
+        from workroom.sandbox.image import ensure_image
+
+        with self._recorded():
+            ensure_image(self.config.image, progress=self._progress)
+
+    async def episode(self) -> RunResult:
+        """Runs the agent, brings the files out, closes everything, and writes what is left to write."""
+        assert self._model is not None
+        assert self._directory is not None
+        files: list[FileEntry] = []
+        with self._recorded():
+            try:
+                if self.config.mode == "llm":
+                    await self._play(None)
+                else:
+                    files = await self._in_sandbox()
+            finally:
+                if self._owns_model:
+                    await self._model.aclose()
+        self._directory.finish(files)
+        return _result(self._directory, files)
+
+    async def _in_sandbox(self) -> list[FileEntry]:
+        from workroom.sandbox import Sandbox
+
+        config = self.config
+        async with Sandbox.open(
+            config.sandbox,
+            image=config.image,
+            network=config.network,
+            limits=config.limits,
+            on_egress=self._note_egress,
+        ) as box:
+            for notice in box.facts.notices:
+                self._notice(notice)
+            await self._play(box)
+            return await self._bring_out(box)
+
+    async def _play(self, box: "Sandbox | None") -> None:
+        from workroom.agent import Agent, EpisodeLimits
+
+        assert self._model is not None
+        config = self.config
+        limits = EpisodeLimits(config.max_turns, config.max_tokens, config.max_cost, config.max_time)
+        self._agent = Agent(
+            self._model,
+            box,
+            mode=config.mode,
+            limits=limits,
+            style=config.style,
+            sampling=config.sampling,
+            pricing=config.pricing,
+        )
+        async with aclosing(self._agent.stream(self.task)) as events:
+            async for event in events:
+                self._take(event)
+
+    def _take(self, event: "Event") -> None:
+        assert self._directory is not None
+        self._directory.record(event)
+        self._on_event(event)
+
+    def _note_egress(self, record: "EgressRecord") -> None:
+        if self._agent is not None:
+            self._agent.note_egress(record)
+
+    async def _bring_out(self, box: "Sandbox") -> list[FileEntry]:
+        """What the model left in the output directory; what cannot be brought out is told, and costs no answer."""
+        assert self._directory is not None
+        try:
+            return await box.download(OUTPUT_DIR, self._directory.files_dir)
+        except FileNotFoundError:
+            return []
+        except SandboxGone:
+            return []  # the episode has said so
+        except (TransferError, OSError) as error:
+            self._notice(f"not all files could be brought out: {error}")
+            self._directory.run["files_error"] = str(error)
+            return list(_present(self._directory.files_dir))
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Whatever ends the run early is written into its directory before it goes on to the caller."""
+        assert self._directory is not None
+        try:
+            yield
+        except WorkroomError as error:
+            reason = {4: "model_error", 5: "sandbox_error"}.get(error.exit_code)
+            self._give_up("failed", error=str(error), stop_reason=reason)
+            raise
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            self._give_up("interrupted", error=None, stop_reason="interrupted")
+            raise
+        except BaseException as error:
+            self._give_up("failed", error=f"internal error: {type(error).__name__}", stop_reason=None)
+            raise
+
+    def _give_up(self, status: "Status", *, error: str | None, stop_reason: str | None) -> None:
+        assert self._directory is not None
+        directory = self._directory
+        if directory.started is not None and directory.finished is None and status == "interrupted":
+            self._take(_cut_short(directory.events))
+        directory.run |= {"stop_reason": stop_reason, "error": error}
+        if directory.finished is not None and status == "failed":
+            directory.run["error_after_the_end"] = error  # `finish` writes the episode's own reason over `error`
+        directory.finish(list(_present(directory.files_dir)), status=status)
+
+
+def default_directory(prompt: str) -> Path:
+    """Makes `runs/<time>-<slug>`, with a number where that is taken. Raises ConfigError where it cannot be made."""
+    words = re.findall(r"[a-z0-9]+", prompt.lower())
+    slug = "-".join(words)[:40].rstrip("-") or "task"
+    base = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}"
+    for number in count(1):
+        path = base if number == 1 else Path(f"{base}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ConfigError(f"cannot make a run in {path}: {error.strerror}; choose another with -o DIR") from error
+        return path
+    raise AssertionError("unreachable")
+
+
+def _cut_short(events: "list[Event]") -> "EpisodeFinished":
+    """The end of an episode that was stopped in the middle of a step, from what was recorded of it."""
+    from workroom.trajectory.events import EpisodeFinished, TokenUsage
+
+    turns = [event for event in events if event.type == "assistant"]
+    usage = TokenUsage(
+        **{key: sum(getattr(turn.usage, key) for turn in turns) for key in _COUNTS},
+        estimated=any(turn.usage.estimated for turn in turns),
+    )
+    now = time.time()
+    return EpisodeFinished(
+        seq=len(events),
+        time=now,
+        elapsed=max(0.0, now - events[0].time),
+        stop_reason="interrupted",
+        turns=len(turns),
+        usage=usage,
+        duration=max(0.0, now - events[0].time),
+        model_seconds=sum(turn.duration for turn in turns),
+        tool_seconds=sum(event.duration for event in events if event.type == "tool"),
+    )
+
+
+_COUNTS = ("prompt", "completion", "cached", "reasoning", "environment")
+
+
+def _result(directory: "RunDirectory", files: list[FileEntry]) -> RunResult:
+    end = directory.finished
+    assert end is not None
+    return RunResult(
+        answer=end.answer,
+        files=tuple(directory.files_dir / entry.path for entry in files),
+        stop_reason=end.stop_reason,
+        usage=end.usage,
+        trajectory=tuple(directory.events),
+        path=directory.path,
+        error=end.error,
+        cost=end.cost,
+        turns=end.turns,
+        duration=end.duration,
+    )
+
+
+def _present(folder: Path) -> Iterator[FileEntry]:
+    """The files that were brought out before something went wrong."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink() and path.name != "manifest.json":
+            data = path.read_bytes()
+            yield FileEntry(str(path.relative_to(folder)), len(data), hashlib.sha256(data).hexdigest())
+
+
+def _ignore(_: object) -> None:
+    """For callbacks that nobody gave."""

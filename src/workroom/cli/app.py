@@ -1,0 +1,265 @@
+"""The verbs and flags. Bodies only hand over: what they need is imported when they run."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    name="workroom",
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings=_SETTINGS,
+    help="Gives a language model a computer: a sandbox with three tools, files in, answer and artefacts out.",
+    epilog="""\b
+    Examples:
+      workroom "How many prime numbers are below 10^7?"
+      workroom run "Which station was warmest in May?" -i logs/ -o warmest
+      workroom run @task.md -m openai/gpt-5 --network none --max-time 600
+      workroom doctor
+
+    `workroom "TASK"` is short for `workroom run "TASK"`. Every verb has its own --help,
+    and `workroom --version` shows the version.""",
+)
+sandbox_app = typer.Typer(
+    rich_markup_mode=None,
+    context_settings=_SETTINGS,
+    help="Build the image, try the promises, look around.",
+)
+models_app = typer.Typer(
+    rich_markup_mode=None,
+    context_settings=_SETTINGS,
+    help="List the models that can be used.",
+)
+
+
+Model = Annotated[
+    str | None,
+    typer.Option("-m", "--model", metavar="MODEL", help="openai/NAME, anthropic/NAME, local/NAME or scripted/PATH."),
+]
+BaseUrl = Annotated[
+    str | None, typer.Option("--base-url", metavar="URL", help="Server of an openai/ model [env OPENAI_BASE_URL].")
+]
+Image = Annotated[str | None, typer.Option("--image", metavar="NAME", help="Image of the sandbox.")]
+Network = Annotated[
+    str | None,
+    typer.Option("--network", metavar="POLICY", help="none, packages, allow:HOST,... or open [default: packages]."),
+]
+Backend = Annotated[
+    str | None, typer.Option("--sandbox", metavar="BACKEND", help="Backend of the sandbox [default: bwrap].")
+]
+Cpus = Annotated[str | None, typer.Option("--cpus", metavar="N", help="CPU cores of the sandbox [default: all].")]
+Memory = Annotated[str | None, typer.Option("--memory", metavar="SIZE", help="Memory of the sandbox [default: 4g].")]
+Pids = Annotated[str | None, typer.Option("--pids", metavar="N", help="Processes in the sandbox [default: 512].")]
+Disk = Annotated[str | None, typer.Option("--disk", metavar="SIZE", help="What a sandbox may write [default: 4g].")]
+CommandTimeout = Annotated[
+    str | None, typer.Option("--command-timeout", metavar="S", help="Seconds for one command [default: 120].")
+]
+
+
+@app.command(
+    "run",
+    epilog="""\b
+    Examples:
+      workroom run "Plot temp.csv as a bar chart" -i temp.csv -o chart
+      workroom run "Summarise the reports" -i reports/ -m anthropic/claude-sonnet-4-5
+      workroom run @task.md -m openai/qwen3 --base-url http://127.0.0.1:8000/v1
+      echo "What is 2^1000 mod 97?" | workroom run - --network none --quiet
+      workroom run "What is 17 * 23?" --mode llm
+
+    \b
+    Exit codes: 0 submitted, 1 internal error, 2 usage, 3 a limit was reached,
+    4 the model's provider failed, 5 the sandbox failed, 130 interrupted.""",
+)
+def run(
+    task: Annotated[
+        str,
+        typer.Argument(metavar="TASK", help="The task: text, - for standard input, or @FILE.", show_default=False),
+    ],
+    model: Model = None,
+    base_url: BaseUrl = None,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option("-i", "--input", metavar="PATH", help="A file or directory for the model; may be repeated."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="DIR", help="Run directory [default: runs/<time>-<slug>]."),
+    ] = None,
+    mode: Annotated[
+        str | None, typer.Option("--mode", metavar="MODE", help="sandbox, or llm: one plain answer without a sandbox.")
+    ] = None,
+    style: Annotated[
+        str | None,
+        typer.Option("--style", metavar="STYLE", help="Prompt: compute or neutral [default: compute]."),
+    ] = None,
+    tool_protocol: Annotated[
+        str | None,
+        typer.Option("--tool-protocol", metavar="P", help="auto, native, json or bash [default: auto]."),
+    ] = None,
+    sandbox: Backend = None,
+    image: Image = None,
+    network: Network = None,
+    cpus: Cpus = None,
+    memory: Memory = None,
+    pids: Pids = None,
+    disk: Disk = None,
+    command_timeout: CommandTimeout = None,
+    max_turns: Annotated[
+        str | None, typer.Option("--max-turns", metavar="N", help="Turns of the episode [default: 100].")
+    ] = None,
+    max_tokens: Annotated[
+        str | None, typer.Option("--max-tokens", metavar="N", help="Tokens of the episode, prompts included.")
+    ] = None,
+    max_cost: Annotated[str | None, typer.Option("--max-cost", metavar="USD", help="Cost of the episode.")] = None,
+    price: Annotated[
+        str | None, typer.Option("--price", metavar="IN,OUT", help="US dollars per million tokens, for --max-cost.")
+    ] = None,
+    max_time: Annotated[str | None, typer.Option("--max-time", metavar="S", help="Seconds of the episode.")] = None,
+    temperature: Annotated[
+        str | None, typer.Option("--temperature", metavar="T", help="Sampling temperature [default: the server's].")
+    ] = None,
+    seed: Annotated[str | None, typer.Option("--seed", metavar="N", help="Sampling seed, where supported.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No activity on standard error, errors only.")] = False,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings from this TOML file.")
+    ] = None,
+) -> int:
+    """Give a model a computer and a task; print its answer."""
+    from workroom.cli.run import run_verb
+
+    flags = {
+        "model": model,
+        "base_url": base_url,
+        "mode": mode,
+        "style": style,
+        "tool_protocol": tool_protocol,
+        "sandbox": sandbox,
+        "image": image,
+        "network": network,
+        "cpus": cpus,
+        "memory": memory,
+        "pids": pids,
+        "disk": disk,
+        "command_timeout": command_timeout,
+        "max_turns": max_turns,
+        "max_tokens": max_tokens,
+        "max_cost": max_cost,
+        "price": price,
+        "max_time": max_time,
+        "temperature": temperature,
+        "seed": seed,
+    }
+    return run_verb(task, inputs or [], out, flags, config, as_json=as_json, quiet=quiet)
+
+
+@sandbox_app.command("build")
+def sandbox_build(image: Image = None) -> int:
+    """Build the image that all sandboxes share."""
+    from workroom.cli.sandbox import build
+
+    return build(image)
+
+
+@sandbox_app.command("check")
+def sandbox_check(
+    sandbox: Backend = None,
+    image: Image = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
+) -> int:
+    """Try the sandbox's promises on this host.
+
+    Each is tried in a real sandbox and reported. Exit code 5 where one is broken.
+    """
+    from workroom.cli.sandbox import check
+
+    return check(sandbox, image, as_json=as_json)
+
+
+@sandbox_app.command(
+    "shell",
+    epilog="""\b
+    Examples:
+      workroom sandbox shell -i data/
+      echo 'python3 -c "import numpy; print(numpy.__version__)"' | workroom sandbox shell --network none""",
+)
+def sandbox_shell(
+    sandbox: Backend = None,
+    image: Image = None,
+    network: Network = None,
+    inputs: Annotated[
+        list[Path] | None, typer.Option("-i", "--input", metavar="PATH", help="Files to put into documents/.")
+    ] = None,
+    cpus: Cpus = None,
+    memory: Memory = None,
+    pids: Pids = None,
+    disk: Disk = None,
+    command_timeout: CommandTimeout = None,
+) -> int:
+    """Look around in a fresh sandbox.
+
+    A shell as the model would have it, a line at a time. It ends with `exit` or Ctrl-D and leaves nothing.
+    """
+    from workroom.cli.shell import shell
+
+    flags = {
+        "sandbox": sandbox,
+        "image": image,
+        "network": network,
+        "cpus": cpus,
+        "memory": memory,
+        "pids": pids,
+        "disk": disk,
+        "command_timeout": command_timeout,
+    }
+    return shell(flags, inputs or [])
+
+
+@models_app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> int:
+    """List the models that can be used."""
+    if context.invoked_subcommand is not None:
+        return 0
+    from workroom.cli.models import show
+
+    return show()
+
+
+@models_app.command("pull")
+def models_pull(name: Annotated[str | None, typer.Argument(metavar="NAME", show_default=False)] = None) -> int:
+    """Make a local model ready.
+
+    Builds the model server and fetches the weights, so that the first run need not.
+    """
+    from workroom.cli.models import pull
+
+    return pull(name)
+
+
+@models_app.command("stop")
+def models_stop() -> int:
+    """Stop the local model server."""
+    from workroom.cli.models import stop
+
+    return stop()
+
+
+@app.command("doctor")
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
+) -> int:
+    """Say what this host offers, and what it cannot enforce.
+
+    Exit code 0 if a sandbox can run, else 5.
+    """
+    from workroom.cli.doctor import show
+
+    return show(as_json=as_json)
+
+
+app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(models_app, name="models")
