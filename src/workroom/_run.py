@@ -246,6 +246,7 @@ class Run:
         """What the model left in the output directory; what cannot be brought out is told, and costs no answer."""
         assert self._directory is not None
         try:
+            await box.kill_all()  # what is brought out must not change meanwhile
             return await box.download(OUTPUT_DIR, self._directory.files_dir)
         except FileNotFoundError:
             return []
