@@ -12,11 +12,11 @@ FLAGS = ["-static", "-Os", "-s", "-Wall", "-Wextra", "-Werror"]
 
 
 class GuestBuildHook(BuildHookInterface):  # type: ignore[type-arg]
-    """`src/workroom/sandbox/guest/*.c` → `src/workroom/sandbox/guest/bin/guest`, which makes the wheel a platform one."""
+    """`sandbox/guest/*.c` → `sandbox/guest/bin/guest`, which makes the wheel a platform one."""
 
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatch's signature
         folder = Path(self.root) / "src" / "workroom" / "sandbox" / "guest"
         program = folder / "bin" / "guest"
         program.parent.mkdir(exist_ok=True)

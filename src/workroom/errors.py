@@ -4,7 +4,7 @@
     ├── ConfigError                 2  a wrong flag, file, key or name; nothing was started
     ├── ModelError                  4  the model's provider failed
     │   ├── RateLimited                429; wait for `retry_after` seconds
-    │   ├── Overloaded                 5xx, connection refused or reset, time-out, cut stream, unreadable reply; worth a retry
+    │   ├── Overloaded                 5xx, no connection, time-out, cut stream, unreadable reply; worth a retry
     │   ├── ContextOverflow            the prompt does not fit; `window` is the size in tokens where the server told it
     │   ├── BadRequest                 the server refuses the request as such; a retry cannot help
     │   └── AuthError                  missing, wrong or forbidden key

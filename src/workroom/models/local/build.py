@@ -158,8 +158,8 @@ def _compile(cmake: str, folder: Path, progress: Progress, cancelled: Callable[[
             progress(f"llama-server: building, {percent} %")
 
     progress("llama-server: configuring the build")
-    configure = [cmake, "-S", folder / "source", "-B", out, *_FLAGS, *cpu_flags()]
-    build = [cmake, "--build", out, "--parallel", str(jobs), "--target", "llama-server"]
+    configure: list[str | Path] = [cmake, "-S", folder / "source", "-B", out, *_FLAGS, *cpu_flags()]
+    build: list[str | Path] = [cmake, "--build", out, "--parallel", str(jobs), "--target", "llama-server"]
     output = ""
     for command in (configure, build):
         code, output = run(command, lock=lock, on_line=on_line, cancelled=cancelled)

@@ -42,10 +42,10 @@ class LocalEntry:
         return PREFIX + self.name
 
 
-# Both templates are ChatML; this one writes tool calls the way the model writes them unasked, see docs/local-model.md.
+# ChatML, as both models want it, with tool calls as the first of them writes them unasked; see docs/local-model.md.
 _TEMPLATE = "fenced-json.jinja"
 _HINTS = ModelHints(
-    protocol="native",
+    protocol="bash",
     tools=("execute_bash", "submit"),
     prompt="compact",
     sampling=Sampling(temperature=0.0, max_tokens=700),

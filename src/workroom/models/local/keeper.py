@@ -16,6 +16,7 @@ llama-server itself gets SIGKILL from the kernel when the keeper dies.
 import contextlib
 import ctypes
 import fcntl
+import http.client
 import json
 import os
 import secrets
@@ -24,9 +25,8 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -84,10 +84,8 @@ class Keeper:
                 preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 (this process has one thread)
             )
         while self.server.poll() is None and not self.stopping:
-            with contextlib.suppress(urllib.error.URLError, OSError):
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
-                    if answer.status == 200:
-                        return True
+            if _answers(port):
+                return True
             time.sleep(_POLL)
         return False
 
@@ -128,6 +126,19 @@ class Keeper:
             except subprocess.TimeoutExpired:
                 self.server.kill()
                 self.server.wait()
+
+
+def _answers(port: int) -> bool:
+    """Whether the server is there and has loaded its model."""
+    # Straight to the server: a proxy of the environment has no business here.
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _free_port() -> int:

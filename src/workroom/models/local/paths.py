@@ -12,7 +12,7 @@ from workroom.errors import ConfigError
 Progress = Callable[[str], None]
 
 
-class Cancelled(Exception):  # noqa: N818
+class Cancelled(Exception):
     """The caller gave up on a long step; never reaches the user."""
 
 

@@ -94,5 +94,5 @@ def download(
     if source:
         # Only the package itself is wanted as source: what pip needs to read its metadata may come as wheels.
         options[-1] = requirement.partition("==")[0]
-    command = [*pip(), "download", *options, "--dest", folder, "--requirement", wanted]
+    command: list[str | Path] = [*pip(), "download", *options, "--dest", folder, "--requirement", wanted]
     return run(command, lock=lock, on_line=lambda _: None, cancelled=cancelled)

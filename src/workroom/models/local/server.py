@@ -112,7 +112,16 @@ def start(
     log = cache_dir() / "logs" / f"{folder.name}.log"
     waiting = f"{entry.full_name}: another process is starting the server; waiting"
     with locked(folder / "start.lock", lambda: progress(waiting), cancelled):
-        if lease := attach(folder):
+        told = False
+        while (lease := attach(folder)) is None and _keeper_lives(folder):
+            # It is still loading the model for somebody who gave up, or just ending.
+            if cancelled():
+                raise Cancelled
+            if not told:
+                progress(waiting)
+                told = True
+            time.sleep(0.1)
+        if lease is not None:
             return lease
         (folder / "server.json").unlink(missing_ok=True)  # of a keeper that was killed
         progress(f"{entry.full_name}: starting the server")
@@ -162,17 +171,21 @@ def _start_keeper(specification: dict[str, Any], cancelled: Callable[[], bool]) 
     return str(error) if error else None
 
 
-def _facts(folder: Path) -> dict[str, Any] | None:
-    """What the keeper of this folder has published, or None where no keeper lives or its server is not ready."""
+def _keeper_lives(folder: Path) -> bool:
     try:
         descriptor = os.open(folder / "keeper.lock", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return None
+        return False
     try:
-        if try_lock(descriptor, fcntl.LOCK_SH):
-            return None  # nobody holds it: what is written there is of a dead keeper
+        return not try_lock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
+
+
+def _facts(folder: Path) -> dict[str, Any] | None:
+    """What the keeper of this folder has published, or None where no keeper lives or its server is not ready."""
+    if not _keeper_lives(folder):
+        return None  # what may be written there is of a dead one
     try:
         facts: dict[str, Any] = json.loads((folder / "server.json").read_text(encoding="utf-8"))
     except FileNotFoundError:

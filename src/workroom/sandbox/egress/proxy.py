@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from workroom.errors import SandboxUnavailable
 from workroom.sandbox.egress.policy import Address, EgressRecord, Policy, Refused, normal_host
 from workroom.sandbox.egress.registries import client_environment
+from workroom.sandbox.image.registries import CA_ENVIRONMENT
 
 MAX_HEAD = 64 << 10
 HEAD_TIMEOUT = 30.0
@@ -24,10 +25,6 @@ MAX_CONNECTIONS = 64
 MAX_RECEIVED = 2 << 30  # bytes into one sandbox over its life
 MAX_SENT = 50 << 20  # bytes out of one sandbox over its life
 HANDSHAKE = b"\x16\x03"  # record type and major version
-BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-_BUNDLE_NAMES = (
-    "SSL_CERT_FILE PIP_CERT REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NODE_EXTRA_CA_CERTS GIT_SSL_CAINFO npm_config_cafile"
-)
 
 
 @dataclass(slots=True)
@@ -83,7 +80,7 @@ class EgressProxy:
         url = f"http://127.0.0.1:{self.PORT}"
         proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), url)
         direct = dict.fromkeys(("no_proxy", "NO_PROXY"), "localhost,127.0.0.1,::1")
-        return {**proxies, **direct, **dict.fromkeys(_BUNDLE_NAMES.split(), BUNDLE), **client_environment()}
+        return {**proxies, **direct, **CA_ENVIRONMENT, **client_environment()}
 
     async def close(self) -> None:
         """Stops listening and cuts every connection."""

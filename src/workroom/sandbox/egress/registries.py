@@ -13,7 +13,9 @@ import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
+
+from workroom.sandbox.image.registries import without_credentials
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -44,7 +46,10 @@ def registries() -> Registries:
 
 
 def pip_settings() -> dict[str, str]:
-    """pip's `[global]` and `[install]` settings: later files win, the environment wins over all."""
+    """pip's `[global]` and `[install]` settings: later files win, the environment wins over all.
+
+    Read from the files, because every start of a sandbox needs them, and asking pip takes half a second.
+    """
     home = Path.home()
     config_home = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
     files = [Path("/etc/xdg/pip/pip.conf"), Path("/etc/pip.conf"), home / ".pip/pip.conf", config_home / "pip/pip.conf"]
@@ -112,20 +117,17 @@ def client_environment() -> dict[str, str]:
     environment = {}
     settings = pip_settings()
     for key in ("index-url", "extra-index-url"):
-        urls = [without_password(url) for url in settings.get(key, "").split() if url.startswith(("http:", "https:"))]
+        urls = [
+            without_credentials(url) for url in settings.get(key, "").split() if url.startswith(("http:", "https:"))
+        ]
         if urls:
             environment["PIP_" + key.upper().replace("-", "_")] = " ".join(urls)
     if "trusted-host" in settings:
         environment["PIP_TRUSTED_HOST"] = " ".join(settings["trusted-host"].split())
     for key, value in os.environ.items():
         if key.lower() == "npm_config_registry":
-            environment["npm_config_registry"] = without_password(value)
+            environment["npm_config_registry"] = without_credentials(value)
     return environment
-
-
-def without_password(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _ask(command: list[str]) -> str:
