@@ -15,11 +15,13 @@ install: system $(VENV)/.installed ## Debian packages, virtual environment, work
 system:
 	@PYTHON=$(PYTHON) ./scripts/system-packages
 
-$(VENV)/.installed: requirements.lock pyproject.toml hatch_build.py $(wildcard src/workroom/sandbox/guest/*.[ch])
+$(BIN)/python:
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.lock pyproject.toml hatch_build.py $(wildcard src/workroom/sandbox/guest/*.[ch]) | $(BIN)/python
 	@echo "· virtual environment in $(VENV)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 image: install
@@ -47,8 +49,8 @@ bench: image ## the harness beside bare bubblewrap and bare bash
 	$(BIN)/python -m benchmarks.sandbox
 	$(BIN)/python -m benchmarks.episodes
 
-lock: install ## renews requirements.lock from pyproject.toml
-	$(BIN)/python -m pip install --quiet uv
+lock: $(BIN)/python ## renews requirements.lock from pyproject.toml
+	$(BIN)/python -m pip install -qq uv
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --quiet --custom-compile-command "make lock" -o requirements.lock
 
