@@ -195,7 +195,8 @@ class Run:
             finally:
                 if self._owns_model:
                     await self._model.aclose()
-        self._directory.finish(files)
+        # In a thread: it waits for the disk, and other episodes of this process should not.
+        await asyncio.to_thread(self._directory.finish, files)
         return _result(self._directory, files)
 
     async def _in_sandbox(self) -> list[FileEntry]:

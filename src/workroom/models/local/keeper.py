@@ -74,13 +74,15 @@ class Keeper:
     def _start(self, port: int) -> bool:
         """Starts the server and waits until it answers. False when it ended before."""
         with self.log.open("ab") as log:
-            # The key goes by the environment: arguments can be read by every user of the machine.
+            # The key goes by the environment: arguments can be read by every user of the machine. Threads that sleep
+            # while they wait for each other cost nothing on a calm machine, and are up to ten times faster on a busy one.
+            environment = {**os.environ, "LLAMA_API_KEY": self.key, "OMP_WAIT_POLICY": "PASSIVE"}
             self.server = subprocess.Popen(
                 [*self.command, "--host", "127.0.0.1", "--port", str(port)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "LLAMA_API_KEY": self.key},
+                env=environment,
                 preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 (this process has one thread)
             )
         while self.server.poll() is None and not self.stopping:
