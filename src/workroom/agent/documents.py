@@ -1,17 +1,21 @@
 """The documents of a task: into the sandbox, or into the prompt."""
 
 import posixpath
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workroom.errors import ConfigError, TransferError
 from workroom.sandbox.base import DOCUMENTS_DIR
+from workroom.trajectory.reader import whole_text
 
 if TYPE_CHECKING:
     from workroom.sandbox import Sandbox
     from workroom.task import Task
 
 _COUNT_LIMIT = 16 << 20  # bytes of a file whose lines are counted
+_BEGINNING = 2  # lines that a small model is shown of each document
+_LINE = 200  # characters of such a line
 
 
 async def prepare(sandbox: "Sandbox", task: "Task") -> None:
@@ -53,25 +57,36 @@ def as_texts(task: "Task") -> list[tuple[str, str]]:
     return texts
 
 
-def described(task: "Task") -> list[tuple[str, str]]:
-    """Name of each document, and its size in bytes and lines as the prompt shows them (empty where unknown)."""
-    return [(name, _facts(content)) for name, content in task.documents.items()]
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A document as a prompt shows it: its name, its size in words, and how its text begins (for small models)."""
+
+    name: str
+    size: str
+    beginning: tuple[str, ...]
 
 
-def _facts(content: str | Path) -> str:
+def described(task: "Task") -> list[Described]:
+    """Every document of the task; what is unknown or no text is left empty."""
+    return [_described(name, content) for name, content in task.documents.items()]
+
+
+def _described(name: str, content: str | Path) -> Described:
     try:
         if isinstance(content, str):
             data = content.encode("utf-8", "replace")
-        elif content.stat().st_size > _COUNT_LIMIT:
-            return f" ({content.stat().st_size:,} bytes)"
+        elif (size := content.stat().st_size) > _COUNT_LIMIT:
+            return Described(name, f" ({size:,} bytes)", ())
         else:
             data = content.read_bytes()
     except OSError:
-        return ""
+        return Described(name, "", ())
     if b"\0" in data:
-        return f" ({len(data):,} bytes, binary)"
+        return Described(name, f" ({len(data):,} bytes, binary)", ())
     lines = data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
-    return f" ({len(data):,} bytes, {lines:,} lines)"
+    first = data[: 4 * _LINE * _BEGINNING].decode("utf-8", "replace").splitlines()[:_BEGINNING]
+    beginning = tuple(whole_text(line[:_LINE]) for line in first)
+    return Described(name, f" ({len(data):,} bytes, {lines:,} lines)", beginning)
 
 
 def _check(path: Path) -> None:

@@ -43,6 +43,7 @@ class Episode(BaseEpisode):
         self.tools: dict[str, Tool] = {}
         self._answers = False  # submit takes the answer
         self._silent = 0  # turns in a row without a tool call
+        self._latest: tuple[str, str] | None = None
         self._failing: tuple[str, str] | None = None
         self._failed = 0
         self._told: set[str] = set()  # what is said only once
@@ -133,6 +134,10 @@ class Episode(BaseEpisode):
     async def _run(self, call: Call) -> Observation:
         """What the model is told of this call. SandboxError passes: a dead sandbox is no observation."""
         tool = self.tools.get(call.name)
+        latest, self._latest = self._latest, (call.name, call.arguments)
+        if self._latest == latest and self.model.hints.prompt == "compact" and call.name != "submit":
+            # A small model repeats itself until its turns are used up; a larger one may have a reason.
+            return Observation(render("same_again"), is_error=True)
         if tool is None:
             names = ", ".join(self.tools)
             first = next(iter(self.tools), "")

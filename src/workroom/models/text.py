@@ -43,7 +43,9 @@ class TextProtocolModel:
         on_delta: Callable[[Delta], None] | None = None,
     ) -> Completion:
         """One model call; see `Model.complete`. Pieces are streamed as the model writes them, calls as content."""
-        rendered = render(messages, tools, self._kind)
+        # The compact prompt for bash blocks says by itself how to act: small models are confused by a second manual.
+        told = self._kind == "bash" and self.hints.prompt == "compact"
+        rendered = render(messages, tools, self._kind, manual=not told)
         try:
             completion = await self._inner.complete(rendered, sampling=sampling, on_delta=on_delta)
         finally:
@@ -129,7 +131,7 @@ def with_calls(message: Message, text: str, found: Sequence[Found], turn: int) -
     return replace(message, content=without(text, found), tool_calls=calls)
 
 
-def render(messages: Sequence[Message], tools: Sequence[ToolSpec], kind: Kind) -> list[Message]:
+def render(messages: Sequence[Message], tools: Sequence[ToolSpec], kind: Kind, *, manual: bool = True) -> list[Message]:
     """The conversation as text: tools in the system message, calls in the answers, results as user messages."""
     rendered: list[Message] = []
     for is_result, group in groupby(messages, key=lambda message: message.role == "tool"):
@@ -137,13 +139,13 @@ def render(messages: Sequence[Message], tools: Sequence[ToolSpec], kind: Kind) -
             rendered.append(Message("user", _observations(list(group))))
         else:
             rendered += [_plain(message, kind) for message in group]
-    if not tools:
+    if not tools or not manual:
         return rendered
-    manual = _template(f"{kind}.md.j2").render(tools=tools, example=_example(tools)).strip()
+    text = _template(f"{kind}.md.j2").render(tools=tools, example=_example(tools)).strip()
     if rendered and rendered[0].role == "system":
         head = rendered[0].content.rstrip()
-        return [replace(rendered[0], content=f"{head}\n\n{manual}" if head else manual), *rendered[1:]]
-    return [Message("system", manual), *rendered]
+        return [replace(rendered[0], content=f"{head}\n\n{text}" if head else text), *rendered[1:]]
+    return [Message("system", text), *rendered]
 
 
 def _plain(message: Message, kind: Kind) -> Message:
@@ -166,7 +168,7 @@ def _assistant_text(message: Message, kind: Kind) -> str:
 def _block(call: ToolCall, kind: Kind) -> str:
     given = arguments_object(call)
     if kind == "bash" and call.name == "submit":
-        return _fenced("bash", "submit")
+        return _fenced("bash", f"submit {given.get('answer', '')}".rstrip())
     if kind == "bash" and call.name == "execute_bash" and isinstance(given.get("command"), str):
         return _fenced("bash", given["command"])
     if "invalid_json" in given:

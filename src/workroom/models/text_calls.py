@@ -8,6 +8,7 @@ from typing import Any
 
 from workroom.models.base import ToolSpec
 from workroom.models.messages import encodable
+from workroom.sandbox.base import ANSWER_FILE
 
 _JSON_OPENING = re.compile(
     r"(?:`{3,}|~{3,})[ \t]*(?:json\w?|tool_calls?|tool_code|tool)?\s*(?=[\[{])"
@@ -20,6 +21,8 @@ _BASH_FENCE = re.compile(
     r"(?:^[ \t]*(?P=ticks)[`~]*[ \t]*$|(?P<open>\Z))",
     re.MULTILINE | re.DOTALL,
 )
+_SUBMIT = re.compile(r"submit(?:\(\))?(?:[ \t]+(?P<answer>\S.*))?")
+_EXPANDS = re.compile(r"\$[A-Za-z_({]|`")
 _OBSERVATION = re.compile(r"^\W*observation\b[^\n]*:", re.MULTILINE | re.IGNORECASE)
 _NAME = re.compile(r'"(?:name|tool)"\s*:\s*"([^"\n]+)"')
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "params", "input")
@@ -58,7 +61,10 @@ def find_certain_json(text: str, tools: Sequence[ToolSpec]) -> list[Found]:
 
 
 def find_bash(text: str, *, cut: bool = False) -> list[Found]:
-    """Calls as fenced bash blocks; a line `submit` at the end of one submits. `cut`: the text may lack its end."""
+    """Calls as fenced bash blocks; a line `submit` or `submit ANSWER` at the end of one submits.
+
+    `cut`: the text may lack its end.
+    """
     begin = _visible(text)
     if text[begin:].strip().strip("`") in ("submit", "submit()"):
         return [Found("submit", "{}", begin, len(text))]
@@ -67,17 +73,25 @@ def find_bash(text: str, *, cut: bool = False) -> list[Found]:
         body, language = match["body"].rstrip(), match["language"].lower()
         if match["open"] is not None and cut:
             break  # half a script is worse than none
-        lines = body.split("\n")
-        ends = lines[-1].strip() in ("submit", "submit()")
-        if language not in ("bash", "sh", "shell") and not (ends and len(lines) == 1):
+        *before, last = body.split("\n")
+        submit = _SUBMIT.fullmatch(last.strip())
+        if language not in ("bash", "sh", "shell") and not (submit and not before):
             continue
-        script = "\n".join(lines[:-1]) if ends else body
+        answer = (submit["answer"] or "") if submit else ""
+        if _EXPANDS.search(answer):  # for the shell to work out
+            before.append(f"echo {answer} > {ANSWER_FILE}")
+            answer = ""
+        script = "\n".join(before) if submit else body
         if script.strip():
-            arguments = json.dumps({"command": script}, ensure_ascii=False)
-            found.append(Found("execute_bash", arguments, match.start(), match.end()))
-        if ends:
-            found.append(Found("submit", "{}", match.start(), match.end()))
+            found.append(Found("execute_bash", _dump({"command": script}), match.start(), match.end()))
+        if submit:
+            given = {"answer": _unquoted(answer)} if answer else {}
+            found.append(Found("submit", _dump(given), match.start(), match.end()))
     return _before_invented_observations(text, begin, found)
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
 def last_word(text: str, found: Sequence[Found]) -> str:

@@ -75,7 +75,7 @@ class Keeper:
         """Starts the server and waits until it answers. False when it ended before."""
         with self.log.open("ab") as log:
             # The key goes by the environment: arguments can be read by every user of the machine. Threads that sleep
-            # while they wait for each other cost nothing on a calm machine, and are up to ten times faster on a busy one.
+            # while they wait for each other cost nothing on a calm machine, and are far faster on a busy one.
             environment = {**os.environ, "LLAMA_API_KEY": self.key, "OMP_WAIT_POLICY": "PASSIVE"}
             self.server = subprocess.Popen(
                 [*self.command, "--host", "127.0.0.1", "--port", str(port)],
