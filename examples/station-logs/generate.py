@@ -2,7 +2,7 @@
 
     python generate.py [DIRECTORY]
 
-The logs are invented. `expected.txt` beside this file holds what a correct answer to `task.md` must name.
+The logs are invented. `expected.txt` beside this file holds the correct answer to `task.md`.
 """
 
 import random
@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 SEED = 20250301
-# Lines of each log, and how many in a thousand are errors. Birch has the most lines, hazel the most errors.
+# Lines of each log, and how many in a thousand are errors.
 STATIONS = {"alder": (620, 55), "birch": (760, 62), "cedar": (540, 48), "hazel": (590, 97), "willow": (680, 70)}
 WARNINGS = ["filter pressure drop high", "seal temperature above set point", "flow below the plan", "clock drift"]
 ERRORS = ["tripped: overcurrent", "did not start in 20 s", "level sensor gave no reading", "valve stuck half open"]
