@@ -362,7 +362,7 @@ def test_cancelling_a_call() -> None:
     [
         ({"Retry-After": "7"}, 7, 7),
         ({"Retry-After": "0.5"}, 0.5, 0.5),
-        ({"Retry-After": formatdate(time.time() + 60, usegmt=True)}, 1, 60),
+        ({"Retry-After": formatdate(time.time() + 7200, usegmt=True)}, 1, 7200),
         ({"Retry-After": formatdate(time.time() - 60, usegmt=True)}, 0, 0),
         ({"retry-after-ms": "1500", "Retry-After": "2"}, 1.5, 1.5),
     ],
