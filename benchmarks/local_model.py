@@ -1,6 +1,6 @@
 """What the local model solves: dev items of two domains, in sandbox mode and in LLM mode.
 
-    WORKROOM_LOCAL_PARALLEL=4 python -m benchmarks.local_model --concurrency 4 [--items 20] [--out DIR]
+    python -m benchmarks.local_model [--items 20] [--max-turns 8] [--out DIR]
 
 Reads two files of each domain below WORKROOM_DATA (default ../shared/data), the same number of items from the start of
 each; the third file of context_qa has long documents, which would take a small CPU too long. Prints a table and leaves
@@ -82,35 +82,34 @@ def items(domain: str, count: int, data: Path) -> Iterator[Task]:
 
 
 async def measure(options: argparse.Namespace, data: Path) -> None:
-    print("| domain | mode | items | equal | holds | submitted | plant failures | turns | tokens | seconds |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    free = asyncio.Semaphore(options.concurrency)
-
-    async def attempt(task: Task, mode: str) -> RunResult:
-        async with free:
-            return await arun(
-                task,
-                model=options.model,
-                out=Path(options.out) / task.domain / mode / task.id,
-                mode=mode,
-                network="none",
-                max_turns=options.max_turns,
-                seed=options.seed,
-            )
-
-    for domain, mode in itertools.product(DOMAINS, MODES):
-        tasks = list(items(domain, options.items, data))
-        tally = Tally()
-        for task, result in zip(tasks, await asyncio.gather(*(attempt(task, mode) for task in tasks)), strict=True):
-            tally.add(task.answer or "", result)
-        print(tally.row(domain, mode), flush=True)
+    """One item of each domain and mode after the other, so that a run that is broken off has as many of each."""
+    tasks = {domain: list(items(domain, options.items, data)) for domain in DOMAINS}
+    tallies = {cell: Tally() for cell in itertools.product(DOMAINS, MODES)}
+    try:
+        for number in range(options.items):
+            for (domain, mode), tally in tallies.items():
+                task = tasks[domain][number]
+                result = await arun(
+                    task,
+                    model=options.model,
+                    out=Path(options.out) / domain / mode / task.id,
+                    mode=mode,
+                    network="none",
+                    max_turns=options.max_turns,
+                    seed=options.seed,
+                )
+                tally.add(task.answer or "", result)
+    finally:
+        print("| domain | mode | items | equal | holds | submitted | plant failures | turns | tokens | seconds |")
+        print("|---|---|---|---|---|---|---|---|---|---|")
+        for (domain, mode), tally in tallies.items():
+            print(tally.row(domain, mode))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=20, help="of each domain")
     parser.add_argument("--model", default=None)
-    parser.add_argument("--concurrency", type=int, default=1, help="episodes at a time")
     parser.add_argument("--max-turns", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", default=f"runs/local-model-{time.strftime('%Y%m%d-%H%M%S')}")
