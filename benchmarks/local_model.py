@@ -1,6 +1,6 @@
 """What the local model solves: dev items of two domains, in sandbox mode and in LLM mode.
 
-    python -m benchmarks.local_model [--items 20] [--max-turns 8] [--out DIR]
+    python -m benchmarks.local_model [--items 20] [--max-turns 8] [--max-time S] [--out DIR]
 
 Reads two files of each domain below WORKROOM_DATA (default ../shared/data), the same number of items from the start of
 each; the third file of context_qa has long documents, which would take a small CPU too long. Prints a table and leaves
@@ -96,6 +96,7 @@ async def measure(options: argparse.Namespace, data: Path) -> None:
                     mode=mode,
                     network="none",
                     max_turns=options.max_turns,
+                    max_time=options.max_time,
                     seed=options.seed,
                 )
                 tally.add(task.answer or "", result)
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=20, help="of each domain")
     parser.add_argument("--model", default=None)
     parser.add_argument("--max-turns", type=int, default=8)
+    parser.add_argument("--max-time", type=float, default=None, help="seconds an episode")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", default=f"runs/local-model-{time.strftime('%Y%m%d-%H%M%S')}")
     data = Path(os.environ.get("WORKROOM_DATA", "../shared/data"))
