@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from workroom.sandbox import Sandbox
-from workroom.sandbox.bwrap import find_bwrap
+from workroom.sandbox.bwrap_command import find_bwrap
 from workroom.sandbox.image import SANDBOX_UID, Image, ensure_image
 
 IMAGE_AT = "/mnt"

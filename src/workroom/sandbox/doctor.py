@@ -92,7 +92,7 @@ def _user() -> Iterator[Finding]:
 
 
 def _bwrap() -> Iterator[Finding]:
-    from workroom.sandbox.bwrap import bwrap_version, find_bwrap
+    from workroom.sandbox.bwrap_command import bwrap_version, find_bwrap
 
     try:
         program, staged = find_bwrap()

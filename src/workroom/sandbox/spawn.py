@@ -17,9 +17,9 @@ _lock = threading.Lock()
 _thread: threading.Thread | None = None
 
 
-async def spawn(command: Sequence[str], *, control: int) -> "subprocess.Popen[bytes]":
-    """Starts `command` in a session of its own, without environment, with `control` as descriptor 3 and a pipe as
-    standard error. The caller closes `control` afterwards."""
+async def spawn(command: Sequence[str], *, passed: Sequence[int]) -> "subprocess.Popen[bytes]":
+    """Starts `command` in a session of its own, without environment, with the descriptors `passed` and a pipe as
+    standard error. The caller closes `passed` afterwards."""
 
     def start() -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
@@ -29,7 +29,7 @@ async def spawn(command: Sequence[str], *, control: int) -> "subprocess.Popen[by
             stderr=subprocess.PIPE,
             env={},
             cwd="/",
-            pass_fds=(control,),
+            pass_fds=passed,
             start_new_session=True,
         )
 

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,6 +22,8 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -169,6 +172,11 @@ static int drain(struct op *op, int which) {
   return 0;
 }
 
+static uint32_t disk_full(void) {
+  struct statvfs disk;
+  return statvfs("/", &disk) == 0 && (disk.f_bavail == 0 || (disk.f_files && disk.f_favail == 0)) ? F_DISK_FULL : 0;
+}
+
 static void finish(struct op *op) {
   for (int which = 0; which < 2; which++) {
     /* What the ended process left in the pipe is at most its capacity; more is a background job's. */
@@ -176,8 +184,8 @@ static void finish(struct op *op) {
     send_tail(op, which);
   }
   uint32_t code = WIFSIGNALED(op->status) ? 128u + (uint32_t)WTERMSIG(op->status) : (uint32_t)WEXITSTATUS(op->status);
-  send_exit(op->id, op->timed_out ? 124 : code, op->timed_out ? F_TIMED_OUT : 0, now_us() - op->started,
-            op->out[0].total, op->out[1].total);
+  send_exit(op->id, op->timed_out ? 124 : code, (op->timed_out ? F_TIMED_OUT : 0) | disk_full(),
+            now_us() - op->started, op->out[0].total, op->out[1].total);
   op->pid = -1;
   op->deadline = 0;
 }
@@ -194,7 +202,7 @@ static void reap(void) {
       }
 }
 
-/* Kills all that descends from `top` (not itself) in one pass; returns how many were alive. */
+/* Signals all that descends from `top` (not itself) in one pass; returns how many were alive. */
 static int kill_descendants(pid_t top, int signal) {
   static struct { pid_t pid, parent; char state; int below; } all[MAX_PROCESSES];
   int count = 0, alive = 0, changed = 1;
@@ -232,6 +240,11 @@ static int kill_descendants(pid_t top, int signal) {
       alive++;
     }
   return alive;
+}
+
+static void count(uint32_t id) {
+  reap(); /* a zombie that waits for it is no running process */
+  send_exit(id, (uint32_t)kill_descendants(1, 0), 0, 0, 0, 0);
 }
 
 static void end_all_of(struct op *op) {
@@ -413,6 +426,7 @@ static void handle(uint32_t id, char kind, char *payload) {
   else if (kind == K_READ || kind == K_WRITE || kind == K_LIST) handle_file(id, kind, payload);
   else if (kind == K_DIRS) handle_dirs(id, payload);
   else if (kind == K_SWEEP) sweep(id);
+  else if (kind == K_COUNT) count(id);
   else if (kind == K_KILL)
     for (struct op *op = ops; op < ops + MAX_OPS; op++)
       if (op->id == id && op->pid > 0) end_all_of(op);
@@ -498,16 +512,40 @@ static void loop(int signals) {
   }
 }
 
+static void fail_start(const char *what) {
+  fprintf(stderr, "agent: %s: %s\n", what, strerror(errno));
+  exit(98);
+}
+
 static void lower(int resource, const char *value) {
   struct rlimit limit;
   rlim_t wanted = (rlim_t)strtoull(value, NULL, 10);
   if (getrlimit(resource, &limit) < 0) return;
   if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted) wanted = limit.rlim_max;
   limit.rlim_cur = limit.rlim_max = wanted;
-  if (setrlimit(resource, &limit) < 0) {
-    perror("agent: setrlimit");
-    exit(98);
+  if (setrlimit(resource, &limit) < 0) fail_start("setrlimit");
+}
+
+static const unsigned kept[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID,
+                                CAP_SETUID, CAP_SETGID,       CAP_KILL,   CAP_SETFCAP};
+
+/* Root inside keeps what installing packages needs, and nobody can get more, not even by a set-uid program. */
+static void drop_capabilities(void) {
+  struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct sets[2];
+  uint64_t keep = 0;
+  if (syscall(SYS_capget, &head, sets) < 0) fail_start("capabilities");
+  for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) keep |= 1ull << kept[i];
+  for (unsigned cap = 0; cap < 64; cap++)
+    if (!(keep >> cap & 1) && prctl(PR_CAPBSET_READ, cap) == 1 && prctl(PR_CAPBSET_DROP, cap) < 0)
+      fail_start("capability bounding set");
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  for (int half = 0; half < 2; half++) {
+    sets[half].permitted &= (uint32_t)(keep >> 32 * half);
+    sets[half].effective = sets[half].permitted;
+    sets[half].inheritable = 0;
   }
+  if (syscall(SYS_capset, &head, sets) < 0) fail_start("capabilities");
 }
 
 /* agent [--pids N] [--data BYTES] [--files N] [--port N] */
@@ -520,10 +558,8 @@ int agent_main(int argc, char **argv) {
     else if (strcmp(argv[i], "--files") == 0) lower(RLIMIT_NOFILE, argv[i + 1]);
     else if (strcmp(argv[i], "--port") == 0) listener = listen_on((unsigned)strtoul(argv[i + 1], NULL, 10));
   }
-  if (seccomp_install() < 0) {
-    perror("agent: seccomp");
-    return 98;
-  }
+  drop_capabilities();
+  if (seccomp_install() < 0) fail_start("seccomp");
   /* Nobody inside may trace process 1 or look at its descriptors. */
   prctl(PR_SET_DUMPABLE, 0);
   fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);

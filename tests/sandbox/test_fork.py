@@ -1,0 +1,171 @@
+"""Forks and checkpoints, for every backend: the same files, then nothing in common."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SMALL, RunInBox
+from workroom.errors import ConfigError, SandboxGone
+from workroom.sandbox import Limits, Sandbox
+
+CHANGES = """
+set -e
+mkdir -p /opt/new/deep && echo one > /opt/new/deep/file
+echo changed > /etc/motd && chown 1000:33 /etc/motd && chmod 640 /etc/motd
+rm -rf /usr/share/perl /etc/issue
+mkdir -p /etc/skel && rm -rf /etc/skel && mkdir /etc/skel && echo replaced > /etc/skel/only
+ln -s /nowhere /opt/new/dangling && ln /opt/new/deep/file /opt/new/hard
+printf 'x' > '/opt/new/a name\twith\nall'
+head -c 3000000 /dev/urandom > /opt/new/bytes
+python3 -c "import os; os.setxattr('/opt/new/bytes', 'user.note', b'kept')" || true
+truncate -s 1G /opt/new/sparse
+cd /testbed && echo answer > answer.txt
+"""
+LOOK = """
+cd /opt/new && find . -printf '%p %y %m %U:%G %s %n %l\\n' | sort
+stat -c '%a %u:%g' /etc/motd; cat /etc/motd /etc/skel/* /testbed/answer.txt; sha256sum bytes
+ls -A /etc/skel /etc/issue /usr/share/perl 2>&1; du -k sparse | cut -f1
+python3 -c "import os; print(os.getxattr('/opt/new/bytes', 'user.note'))" 2>&1 | tail -1
+"""
+
+
+async def look(box: Sandbox) -> str:
+    return (await box.exec(LOOK)).stdout
+
+
+def test_a_fork_has_the_same_files_and_then_goes_its_own_way(run_in_box: RunInBox) -> None:
+    async def work(box: Sandbox) -> None:
+        done = await box.exec(CHANGES)
+        assert done.exit_code == 0, done.stderr
+        before = await look(box)
+        assert "one" in (await box.exec("cat /opt/new/hard")).stdout
+        async with await box.fork() as branch:
+            assert await look(branch) == before
+            assert await look(box) == before
+            await box.exec("echo here > /testbed/answer.txt; rm /opt/new/bytes")
+            await branch.exec("echo there > /testbed/answer.txt; echo more > /opt/new/more")
+            assert await box.read("answer.txt") == b"here\n"
+            assert await branch.read("answer.txt") == b"there\n"
+            assert (await box.exec("cat /opt/new/more")).exit_code != 0
+            assert (await branch.exec("cat /opt/new/bytes | wc -c")).stdout == "3000000\n"
+        with pytest.raises(SandboxGone):
+            await branch.exec("true")
+        assert (await box.exec("echo lives")).stdout == "lives\n"
+
+    run_in_box(work)
+
+
+def test_forks_of_forks_outlive_their_parents(run_in_box: RunInBox) -> None:
+    async def work(box: Sandbox) -> None:
+        line = [box]
+        for number in range(4):
+            await line[-1].exec(f"echo {number} >> /testbed/steps")
+            line.append(await line[-1].fork())
+        for parent in line[1:-1]:
+            await parent.close()
+        assert await line[-1].read("steps") == b"0\n1\n2\n3\n"
+        assert await box.read("steps") == b"0\n"
+        await line[-1].close()
+
+    run_in_box(work)
+
+
+def test_what_runs_in_the_background_is_not_disturbed_by_a_fork(run_in_box: RunInBox) -> None:
+    async def work(box: Sandbox) -> None:
+        await box.exec(
+            "echo start > /testbed/log; (while sleep 0.1; do echo tick >> /testbed/log; done) & echo $! > pid"
+        )
+        async with await box.fork() as branch:
+            assert (await box.exec("kill -0 $(cat pid)")).exit_code == 0
+            assert (await branch.exec("ps -e -o args")).stdout.count("sleep 0.1") == 0
+            assert (await branch.read("log")).startswith(b"start\n")
+
+    run_in_box(work)
+
+
+def test_a_fork_keeps_limits_policy_and_what_is_left_of_the_disk(run_in_box: RunInBox, backend: str) -> None:
+    async def work(box: Sandbox) -> None:
+        await box.exec("head -c 40m /dev/zero > /testbed/big")
+        async with await box.fork() as branch:
+            assert (branch.limits, branch.facts.network) == (box.limits, "none")
+            for each in (box, branch):
+                done = await each.exec("head -c 60m /dev/zero > /testbed/more")
+                assert "No space left" in done.stderr
+                assert done.limits_hit == ("disk",)
+
+    run_in_box(work, limits=Limits(memory="1g", pids=64, disk="80m", command_timeout=30))
+
+
+def test_a_checkpoint_comes_back_in_another_sandbox(run_in_box: RunInBox, backend: str, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint"
+
+    async def work(box: Sandbox) -> str:
+        await box.exec(CHANGES)
+        await (await box.fork()).close()  # so that there are several layers to keep
+        await box.exec("rm /opt/new/hard; rm -rf /opt/new/deep; mkdir /opt/new/deep; echo two > /opt/new/deep/other")
+        await box.checkpoint(file)
+        return await look(box)
+
+    before = run_in_box(work)
+
+    async def again() -> tuple[str, str]:
+        async with Sandbox.open(backend, limits=SMALL, checkpoint=file) as box:
+            seen = await look(box)
+            await box.exec("echo later > /opt/new/deep/third")
+            await box.checkpoint(file)
+        async with Sandbox.open(backend, limits=SMALL, checkpoint=file) as box:
+            return seen, (await box.exec("ls -A /opt/new/deep")).stdout
+
+    assert asyncio.run(again()) == (before, "other\nthird\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint\n", b'{"workroom_checkpoint": 99}\n', b'[1]\n{"x": 2}', None])
+def test_what_is_no_checkpoint_is_refused(backend: str, tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "checkpoint"
+    if content is not None:
+        file.write_bytes(content)
+
+    async def start() -> None:
+        async with Sandbox.open(backend, limits=SMALL, checkpoint=file):
+            pass
+
+    with pytest.raises(ConfigError, match="checkpoint"):
+        asyncio.run(start())
+
+
+def test_a_damaged_checkpoint_is_an_error_and_leaves_nothing(
+    backend: str, run_in_box: RunInBox, tmp_path: Path
+) -> None:
+    file = tmp_path / "checkpoint"
+
+    async def work(box: Sandbox) -> None:
+        await box.exec("head -c 1000000 /dev/urandom > /testbed/bytes")
+        await box.checkpoint(file)
+
+    run_in_box(work)
+    file.write_bytes(file.read_bytes()[:500_000])
+
+    async def start() -> None:
+        async with Sandbox.open(backend, limits=SMALL, checkpoint=file):
+            pass
+
+    with pytest.raises(ConfigError, match="damaged"):
+        asyncio.run(start())
+
+
+def test_users_inside(run_in_box: RunInBox) -> None:
+    async def work(box: Sandbox) -> str:
+        script = """
+        cat /proc/self/uid_map | tr -s ' ' | grep -q ' 65536$' || exit 77
+        useradd -m someone && su someone -c 'id -un; touch ~/mine; cat /etc/shadow' 2>&1
+        stat -c %U /home/someone/mine
+        """
+        done = await box.exec(script)
+        return done.stdout if done.exit_code != 77 else ""
+
+    seen = run_in_box(work)
+    if not seen:
+        pytest.skip("this host has no further user ids to give")
+    assert seen == "someone\ncat: /etc/shadow: Permission denied\nsomeone\n"
