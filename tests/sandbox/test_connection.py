@@ -36,7 +36,7 @@ def talk(sent: bytes, *, cap: int = 1000, hang_up: bool = True) -> Reply:
     return asyncio.run(work())
 
 
-EXITED = frame("Z", EXIT.pack(7, 1, 2_500_000, 3, 0))
+EXITED = frame("Z", EXIT.pack(7, 1, 2_500_000, 1_000_000, 3, 0))
 
 
 def test_an_answer_in_pieces() -> None:
@@ -55,7 +55,7 @@ def test_an_answer_in_pieces() -> None:
         frame("Z", b"short"),
         frame("H", struct.pack("<I", 99)),
         frame("O", b"x" * (1000 + TAIL + 1)) + EXITED,
-        frame("O", b"x", number=2) + frame("Z", EXIT.pack(0, 0, 0, 0, 0), number=2),
+        frame("O", b"x", number=2) + frame("Z", EXIT.pack(0, 0, 0, 0, 0, 0), number=2),
     ],
 )
 def test_broken_or_missing_answers_are_a_dead_sandbox(sent: bytes) -> None:

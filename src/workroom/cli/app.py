@@ -219,6 +219,32 @@ def sandbox_shell(
     return shell(flags, inputs or [])
 
 
+@sandbox_app.command("ls")
+def sandbox_ls(
+    as_json: Annotated[bool, typer.Option("--json", help="The list as JSON.")] = False,
+) -> int:
+    """List your sandboxes on this host.
+
+    Name, backend, image, network policy, age, and the process that each belongs to. One is abandoned when that process
+    was killed.
+    """
+    from workroom.cli.sandbox import ls
+
+    return ls(as_json=as_json)
+
+
+@sandbox_app.command("gc")
+def sandbox_gc() -> int:
+    """Remove what is left of abandoned sandboxes.
+
+    And images that no name leads to any more. Every start of a sandbox does the first too. Exit code 5 where something
+    could not be removed.
+    """
+    from workroom.cli.sandbox import gc
+
+    return gc()
+
+
 @models_app.callback(invoke_without_command=True)
 def models(context: typer.Context) -> int:
     """List the models that can be used."""

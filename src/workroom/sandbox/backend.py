@@ -4,12 +4,17 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from workroom.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from workroom.sandbox.base import Limits
     from workroom.sandbox.image import Image
+
+
+BACKENDS = ("bwrap",)
 
 
 @dataclass(slots=True)
@@ -83,3 +88,12 @@ class Backend(Protocol):
     def collect(self, name: str) -> None:
         """Ends and removes whatever a dead owner left of the sandbox `name`; nothing left is no error."""
         ...
+
+
+def find_backend(name: str) -> Backend:
+    """The backend of that name. Raises ConfigError."""
+    if name == "bwrap":
+        from workroom.sandbox.bwrap import BwrapBackend
+
+        return BwrapBackend()
+    raise ConfigError(f"there is no sandbox backend {name!r}; there is: {', '.join(BACKENDS)}")

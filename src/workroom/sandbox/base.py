@@ -45,7 +45,9 @@ class ExecResult:
     """What a command did. `exit_code` is 128 + n where signal n ended it. Output is what was kept, see `truncated`.
 
     `limits_hit` names what ran out while it ran: a process was ended for lack of memory, the start of one was refused,
-    or the disk was full at its end. `duration` in seconds, measured inside the sandbox's agent.
+    or the disk was full at its end. `duration` in seconds, measured inside the sandbox's agent;
+    `cpu_time` in seconds of all that the command started and waited for: far less than `duration` in a command that
+    timed out may mean that the host was busy.
     """
 
     exit_code: int
@@ -55,6 +57,7 @@ class ExecResult:
     truncated: bool = False
     limits_hit: tuple[LimitName, ...] = ()
     duration: float = 0.0
+    cpu_time: float = 0.0
 
     @property
     def stdout(self) -> str:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from workroom.errors import SandboxGone
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 HEADER = struct.Struct("<IIB")
-EXIT = struct.Struct("<IIQQQ")
+EXIT = struct.Struct("<IIQQQQ")
 TAIL = 64 << 10  # bytes beyond the cap of a stream that the agent keeps, see agent.c
 MAX_FRAME = 1 << 20
 READ_SIZE = 256 << 10
@@ -27,13 +27,14 @@ DISK_FULL = 2
 
 @dataclass(slots=True)
 class Reply:
-    """The answer to one request. `code`: exit status or errno; `seconds` inside; `totals`: bytes written per stream."""
+    """The answer to one request. `code`: exit status or errno; `seconds` and `cpu` seconds inside; `totals`: bytes written per stream."""
 
     out: bytearray = field(default_factory=bytearray)
     err: bytearray = field(default_factory=bytearray)
     code: int = 0
     flags: int = 0
     seconds: float = 0.0
+    cpu: float = 0.0
     totals: tuple[int, int] = (0, 0)
 
 
@@ -199,8 +200,8 @@ class Connection:
             if len(stream) > pending.cap + TAIL:
                 raise ValueError(len(stream))
         elif kind == "Z":
-            reply.code, reply.flags, microseconds, *totals = EXIT.unpack(payload)
-            reply.seconds = microseconds / 1e6
+            reply.code, reply.flags, microseconds, cpu, *totals = EXIT.unpack(payload)
+            reply.seconds, reply.cpu = microseconds / 1e6, cpu / 1e6
             reply.totals = (totals[0], totals[1])
             pending.future.set_result(reply)
         else:

@@ -72,7 +72,11 @@ def _lock_file() -> int:
     global _file
     if _file is None or _file[0] != os.getpid():
         _held.clear()
-        _file = (os.getpid(), os.open(state_dir() / "ids", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        path = state_dir() / "ids"
+        try:
+            _file = (os.getpid(), os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise SandboxUnavailable(f"{path} could not be opened: {error.strerror}") from error
     return _file[1]
 
 

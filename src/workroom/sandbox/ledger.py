@@ -47,13 +47,14 @@ def register(backend: str, image: str, network: str) -> Entry:
     started = start_time(pid) or 0
     name = f"{pid}-{started}-{next(_numbers)}"
     entry = Entry(name, backend, image, network, pid, started, _boot(), _namespace(), time.time())
+    path = _folder() / f"{name}.json"
+    partial = path.with_suffix(".new")
     try:
-        path = _folder() / f"{name}.json"
-        partial = path.with_suffix(".new")
         partial.write_text(json.dumps(asdict(entry)), encoding="utf-8")
         partial.rename(path)
     except OSError as error:
-        raise SandboxUnavailable(f"the sandbox could not be written down in {_place()}: {error.strerror}") from error
+        partial.unlink(missing_ok=True)
+        raise SandboxUnavailable(f"the sandbox could not be written down in {path.parent}: {error.strerror}") from error
     return entry
 
 
@@ -83,8 +84,13 @@ def start_time(pid: int) -> int | None:
 def state_dir() -> Path:
     """A folder for sockets and the like that only this user can enter, made on first use."""
     folder = _place()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    facts = folder.lstat()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = folder.lstat()
+    except OSError as error:
+        raise SandboxUnavailable(
+            f"{folder}, where sandboxes are written down, could not be made: {error.strerror}"
+        ) from error
     if facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
         raise SandboxUnavailable(f"{folder} must belong to you and nobody else may enter it: chmod 700, or remove it")
     return folder
@@ -92,7 +98,10 @@ def state_dir() -> Path:
 
 def _folder() -> Path:
     folder = state_dir() / "sandboxes"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise SandboxUnavailable(f"{folder} could not be made: {error.strerror}") from error
     return folder
 
 

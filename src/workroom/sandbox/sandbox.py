@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from workroom.errors import ConfigError, SandboxGone, SandboxUnavailable, TransferError
+from workroom.errors import SandboxGone, SandboxUnavailable, TransferError
+from workroom.sandbox.backend import find_backend
 from workroom.sandbox.base import (
     DOCUMENTS_DIR,
     OUTPUT_DIR,
@@ -24,17 +25,17 @@ from workroom.sandbox.base import (
     SandboxFacts,
     parse_size,
 )
+from workroom.sandbox.cleanup import collect_once
 from workroom.sandbox.connection import DISK_FULL, MAX_TIMEOUT, TIMED_OUT, Connection, Reply, exec_request
 from workroom.sandbox.ledger import forget, register
 from workroom.sandbox.transfer import save_tree, walk_tree
 
 if TYPE_CHECKING:
-    from workroom.sandbox.backend import Backend, Counters, Guest
+    from workroom.sandbox.backend import Counters, Guest
     from workroom.sandbox.egress import EgressProxy, EgressRecord
     from workroom.sandbox.egress.policy import Policy
     from workroom.sandbox.ledger import Entry
 
-BACKENDS = ("bwrap",)
 CLOSED = "the sandbox was closed"
 START_TIMEOUT = 60.0  # seconds until the first sign of life
 GRACE = 15.0  # seconds that the agent may be late with the end of a timed-out command
@@ -122,6 +123,7 @@ class Sandbox:
         engine = find_backend(backend)
         policy = parse_policy(network)
         found = ensure_image(image, progress=progress)
+        await collect_once()
         entry = register(backend, found.name, network)
         port = EgressProxy.PORT if policy else None
         try:
@@ -234,6 +236,7 @@ class Sandbox:
             truncated=len(reply.out) < reply.totals[0] or len(reply.err) < reply.totals[1],
             limits_hit=self._limits_hit(before, bool(reply.flags & DISK_FULL)),
             duration=reply.seconds,
+            cpu_time=reply.cpu,
         )
 
     async def read(self, path: str, *, limit: int = READ_LIMIT) -> bytes:
@@ -418,15 +421,6 @@ class Sandbox:
             if self._guest.counters().oom_kills:
                 self._reason += " (it ran out of memory)"
             self._stopping = asyncio.create_task(self._end())
-
-
-def find_backend(name: str) -> "Backend":
-    """The backend of that name. Raises ConfigError."""
-    if name == "bwrap":
-        from workroom.sandbox.bwrap import BwrapBackend
-
-        return BwrapBackend()
-    raise ConfigError(f"there is no sandbox backend {name!r}; there is: {', '.join(BACKENDS)}")
 
 
 def _absolute(path: str) -> str:

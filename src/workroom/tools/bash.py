@@ -95,6 +95,7 @@ class BashTool:
             "stdout_bytes": len(result.stdout_bytes),
             "stderr_bytes": len(result.stderr_bytes),
             "duration": round(result.duration, 6),
+            "cpu_time": round(result.cpu_time, 6),
         }
         return Observation(_join(head), is_error=result.exit_code != 0 or result.timed_out, facts=facts)
 

@@ -46,7 +46,7 @@ struct op {
   uint32_t id, cap;
   pid_t pid;         /* 0 when free; -1 when only background jobs still hold its pipes */
   int status, exited, timed_out;
-  uint64_t started, deadline; /* microseconds; deadline 0 for none */
+  uint64_t started, deadline, cpu; /* microseconds; deadline 0 for none */
   struct stream out[2];
 };
 
@@ -60,6 +60,8 @@ static uint64_t now_us(void) {
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
 }
+
+static uint64_t microseconds(struct timeval t) { return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_usec; }
 
 /* ---- talking to the host ---- */
 
@@ -87,13 +89,15 @@ static void send_frame(uint32_t id, char kind, const void *payload, uint32_t siz
   }
 }
 
-static void send_exit(uint32_t id, uint32_t code, uint32_t flags, uint64_t us, uint64_t out, uint64_t err) {
-  char payload[32];
+static void send_exit(uint32_t id, uint32_t code, uint32_t flags, uint64_t us, uint64_t cpu, uint64_t out,
+                      uint64_t err) {
+  char payload[40];
   memcpy(payload, &code, 4);
   memcpy(payload + 4, &flags, 4);
   memcpy(payload + 8, &us, 8);
-  memcpy(payload + 16, &out, 8);
-  memcpy(payload + 24, &err, 8);
+  memcpy(payload + 16, &cpu, 8);
+  memcpy(payload + 24, &out, 8);
+  memcpy(payload + 32, &err, 8);
   send_frame(id, K_EXIT, payload, sizeof payload);
 }
 
@@ -185,7 +189,7 @@ static void finish(struct op *op) {
   }
   uint32_t code = WIFSIGNALED(op->status) ? 128u + (uint32_t)WTERMSIG(op->status) : (uint32_t)WEXITSTATUS(op->status);
   send_exit(op->id, op->timed_out ? 124 : code, (op->timed_out ? F_TIMED_OUT : 0) | disk_full(),
-            now_us() - op->started, op->out[0].total, op->out[1].total);
+            now_us() - op->started, op->cpu, op->out[0].total, op->out[1].total);
   op->pid = -1;
   op->deadline = 0;
 }
@@ -194,10 +198,12 @@ static void finish(struct op *op) {
 
 static void reap(void) {
   int status;
-  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
+  struct rusage used; /* of the supervisor and all that it has waited for */
+  for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &used)) > 0;)
     for (struct op *op = ops; op < ops + MAX_OPS; op++)
       if (op->pid == pid) {
         op->status = status;
+        op->cpu = microseconds(used.ru_utime) + microseconds(used.ru_stime);
         op->exited = 1;
       }
 }
@@ -244,7 +250,7 @@ static int kill_descendants(pid_t top, int signal) {
 
 static void count(uint32_t id) {
   reap(); /* a zombie that waits for it is no running process */
-  send_exit(id, (uint32_t)kill_descendants(1, 0), 0, 0, 0, 0);
+  send_exit(id, (uint32_t)kill_descendants(1, 0), 0, 0, 0, 0, 0);
 }
 
 static void end_all_of(struct op *op) {
@@ -261,7 +267,7 @@ static void sweep(uint32_t id) {
     usleep(500);
     reap();
   }
-  send_exit(id, 0, 0, 0, 0, 0);
+  send_exit(id, 0, 0, 0, 0, 0, 0);
 }
 
 static void default_signals(void) {
@@ -390,7 +396,7 @@ static void handle_exec(uint32_t id, const char *p) {
   if (!op) {
     const char text[] = "cannot start a process: the sandbox has too many of them\n";
     send_frame(id, K_ERR, text, sizeof text - 1);
-    send_exit(id, 254, 0, 0, 0, sizeof text - 1);
+    send_exit(id, 254, 0, 0, 0, 0, sizeof text - 1);
   }
   if (in >= 0) close(in);
 }
@@ -410,7 +416,7 @@ static void handle_file(uint32_t id, char kind, const char *p) {
     memcpy(&limit, p, 4);
     _exit(file_list(p + 4, (uint32_t)limit));
   }
-  if (pid < 0) send_exit(id, EAGAIN, 0, 0, 0, 0);
+  if (pid < 0) send_exit(id, EAGAIN, 0, 0, 0, 0, 0);
   if (in >= 0) close(in);
 }
 
@@ -418,7 +424,7 @@ static void handle_file(uint32_t id, char kind, const char *p) {
 static void handle_dirs(uint32_t id, char *p) {
   int error = 0;
   for (; !error && *p; p += strlen(p) + 1) error = make_directories(p);
-  send_exit(id, (uint32_t)error, 0, 0, 0, 0);
+  send_exit(id, (uint32_t)error, 0, 0, 0, 0, 0);
 }
 
 static void handle(uint32_t id, char kind, char *payload) {

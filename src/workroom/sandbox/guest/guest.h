@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 #define CONTROL_FD 3
 #define FRAME_HEADER 9
 #define MAX_REQUEST (8u << 20)
@@ -32,7 +32,8 @@ enum kind {
   K_HELLO = 'H',   /* u32 version; carries the listening socket of the egress port where one was asked for */
   K_OUT = 'O',     /* bytes of standard output */
   K_ERR = 'E',     /* bytes of standard error */
-  K_EXIT = 'Z',    /* u32 code, u32 flags, u64 microseconds, u64 stdout bytes, u64 stderr bytes */
+  K_EXIT = 'Z',    /* u32 code, u32 flags, u64 microseconds, u64 of them on a CPU, u64 stdout bytes, u64 stderr
+                    * bytes */
 };
 
 enum { F_TIMED_OUT = 1, F_DISK_FULL = 2 };
