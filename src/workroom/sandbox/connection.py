@@ -27,7 +27,8 @@ DISK_FULL = 2
 
 @dataclass(slots=True)
 class Reply:
-    """The answer to one request. `code`: exit status or errno; `seconds` and `cpu` seconds inside; `totals`: bytes written per stream."""
+    """The answer to one request. `code`: exit status or errno; `seconds` and `cpu` seconds inside; `totals`: bytes
+    written per stream."""
 
     out: bytearray = field(default_factory=bytearray)
     err: bytearray = field(default_factory=bytearray)

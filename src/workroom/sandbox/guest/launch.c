@@ -241,7 +241,7 @@ static void take_control(int fd) {
 }
 
 static int keep_until_exec(const char *fd) {
-  int kept = fcntl(atoi(fd), F_DUPFD_CLOEXEC, 64);
+  int kept = fcntl(atoi(fd), F_DUPFD_CLOEXEC, CONTROL_FD + 1);
   if (kept < 0) fail("descriptor", fd);
   return kept;
 }
