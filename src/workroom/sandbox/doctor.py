@@ -23,6 +23,7 @@ Status = Literal["ok", "warning", "missing", "info"]
 _KERNEL_FIXES = {(6, 18): 22, (6, 19): 12}
 _BWRAP_SYMLINK_FIX = (0, 12)
 _DOCKER_COPY_FIX = (29, 5, 1)
+CGROUP_REMEDY = "run in a delegated group: systemd-run --user --scope -p Delegate=yes workroom ..."
 _REGISTRY_VARIABLES = re.compile(
     r"(PIP_\w+|NPM_CONFIG_\w+|npm_config_\w+|(HTTPS?|ALL|NO)_PROXY|(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|"
     r"(REQUESTS|CURL)_CA_BUNDLE|NODE_EXTRA_CA_CERTS)"
@@ -85,10 +86,24 @@ def kernel_is_fixed(release: str) -> bool:
 
 
 def _user() -> Iterator[Finding]:
+    from workroom.sandbox.ids import root_has_ranges, subordinate_ids
+
     if os.geteuid() == 0:
-        yield Finding("user", "ok", "root; every sandbox drops to an unprivileged user first")
+        yield Finding("user", "ok", "root; every sandbox is an unprivileged user outside")
+        if not root_has_ranges():
+            detail = "root of a user namespace with few ids: all sandboxes share one user, and have one user inside"
+            yield Finding("user ids", "warning", detail, "run on the host itself, or give this namespace more ids")
+        return
+    yield Finding("user", "ok", f"uid {os.geteuid()}, an ordinary user")
+    if (lent := subordinate_ids()) is not None:
+        yield Finding("user ids", "ok", f"{lent[2]} subordinate ids from {lent[0]} on")
     else:
-        yield Finding("user", "ok", f"uid {os.geteuid()}, an ordinary user")
+        yield Finding(
+            "user ids",
+            "warning",
+            "no subordinate ids: a sandbox has one user inside, and packages that make users of their own fail",
+            "as root: apt-get install uidmap; usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER",
+        )
 
 
 def _bwrap() -> Iterator[Finding]:
@@ -117,7 +132,7 @@ def _user_namespaces() -> Iterator[Finding]:
         (
             "kernel/apparmor_restrict_unprivileged_userns",
             "1",
-            "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile that allows it to bwrap",
+            "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 (and in /etc/sysctl.d to keep it)",
         ),
     ):
         value = _read(Path("/proc/sys") / path)
@@ -152,7 +167,7 @@ def _cgroups() -> Iterator[Finding]:
             "cgroups",
             "warning",
             "no control group can be made by this user: memory, processes and CPU are bounded per process only",
-            "run in a delegated group: systemd-run --user --scope -p Delegate=yes workroom ...",
+            CGROUP_REMEDY,
         )
         return
     lacking = sorted({"memory", "pids", "cpu"} - set(where.parents))
@@ -193,7 +208,8 @@ async def _sandbox() -> list[Finding]:
     findings = [Finding("sandbox", "ok", f"started from image {image}; a command took {seconds * 1000:.1f} ms")]
     for name, how in facts.enforcement.items():
         weak = how.startswith(("not enforced", "best effort"))
-        findings.append(Finding(f"limit of {name}", "warning" if weak else "ok", how))
+        label = f"limit of {name}" if name in facts.limits or name == "time" else f"{name} of a sandbox"
+        findings.append(Finding(label, "warning" if weak else "ok", how, CGROUP_REMEDY if weak else ""))
     return findings
 
 
