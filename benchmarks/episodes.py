@@ -19,7 +19,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.sandbox import bare_bubblewrap, reexecute_with_image_in_reach, run_bare
+from benchmarks.peers import bare_command
+from benchmarks.sandbox import reexecute_with_image_in_reach
 from workroom import arun
 from workroom.sandbox.image import ensure_image
 
@@ -78,7 +79,8 @@ def main() -> None:
     image = ensure_image()
     if options.image_root is None and os.geteuid() == 0:
         reexecute_with_image_in_reach("benchmarks.episodes", image)
-    bubblewrap = bare_bubblewrap(options.image_root or str(image.root), "; ".join(f"bash -c '{c}'" for c in COMMANDS))
+    bare, user = bare_command(options.image_root or str(image.root), "--tmp-overlay")
+    bare += ["/bin/bash", "-c", "; ".join(f"bash -c '{command}'" for command in COMMANDS)]
     count = options.episodes
 
     def on_the_host() -> None:
@@ -90,7 +92,7 @@ def main() -> None:
 
     def in_bare_bubblewrap() -> None:
         for _ in range(count):
-            run_bare(bubblewrap)
+            subprocess.run(bare, check=True, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **user)
 
     kinds: dict[str, Callable[[], object]] = {"bare bash": on_the_host, "bare bubblewrap": in_bare_bubblewrap}
     for concurrency in options.concurrency:
