@@ -7,6 +7,7 @@ A directory is named after its owner (pid and start time), so that what a killed
 """
 
 import contextlib
+import errno
 import os
 import signal
 import time
@@ -60,13 +61,29 @@ def _version_2() -> Hierarchy | None:
             parent.mkdir(exist_ok=True)
             wanted = {"memory", "pids", "cpu"} & set((base / "cgroup.controllers").read_text().split())
             for directory in (base, parent):
-                enabled = set((directory / "cgroup.subtree_control").read_text().split())
-                for controller in wanted - enabled:
-                    (directory / "cgroup.subtree_control").write_text(f"+{controller}")
+                _enable(directory, wanted)
         except OSError:
             continue
         return Hierarchy(2, dict.fromkeys(wanted, parent))
     return None
+
+
+def _enable(directory: Path, wanted: set[str]) -> None:
+    """Lets the groups below `directory` have the controllers."""
+    control = directory / "cgroup.subtree_control"
+    for controller in wanted - set(control.read_text().split()):
+        try:
+            control.write_text(f"+{controller}")
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            # A group may have processes or groups with controllers below it, not both. Of a group that was delegated
+            # to us, as `systemd-run --scope -p Delegate=yes` does, we are those processes: they move one down.
+            leaf = directory / f"{PARENT}-main"
+            leaf.mkdir(exist_ok=True)
+            for pid in (directory / "cgroup.procs").read_text().split():
+                (leaf / "cgroup.procs").write_text(pid)
+            control.write_text(f"+{controller}")
 
 
 class Cgroup:
