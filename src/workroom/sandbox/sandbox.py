@@ -206,18 +206,20 @@ class Sandbox:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
+        output: str | int | None = None,
     ) -> ExecResult:
         """Runs a command (text: by bash) in a process of its own and waits for its end.
 
         `timeout` in seconds (None: the limit of the sandbox) ends it with all its children, with exit code 124 and
-        what it had written. Background jobs survive a command that ends by itself. Raises ValueError for a NUL in it.
+        what it had written. `output` is the size that is kept of each stream (None: the limit of the sandbox).
+        Background jobs survive a command that ends by itself. Raises ValueError for a NUL in it.
         """
         argv = ["/bin/bash", "-c", command] if isinstance(command, str) else list(command)
         seconds = min(self.limits.command_timeout if timeout is None else timeout, MAX_TIMEOUT)
         if not argv or seconds <= 0:
             raise ValueError("a command needs a program, and a time-out above 0")
         environment = {**self._environment, **(env or {})}
-        cap = min(parse_size(self.limits.output), 0xFFFF_FFFF)
+        cap = min(parse_size(self.limits.output if output is None else output), 0xFFFF_FFFF)
         payload = exec_request(
             argv,
             [f"{key}={value}" for key, value in environment.items()],
