@@ -1,39 +1,38 @@
-"""The Inspect sandbox provider: Inspect's own conformance suite, and what it does not ask.
-
-Each check of the suite gets a sandbox of its own.
-"""
+"""The Inspect sandbox provider: Inspect's own conformance suite, and what that does not ask."""
 
 import asyncio
+import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-pytest.importorskip("inspect_ai", reason="inspect-ai is not installed: `make test` does that")
+pytest.importorskip("inspect_ai", reason="inspect-ai is not installed; `make test` installs it")
 
 from inspect_ai import Task, eval
 from inspect_ai.dataset import Sample
-from inspect_ai.model import ModelOutput, get_model
+from inspect_ai.log import EvalLog
+from inspect_ai.model import ModelOutput, ModelUsage, get_model
 from inspect_ai.scorer import includes
 from inspect_ai.solver import generate, use_tools
-from inspect_ai.tool import bash
+from inspect_ai.tool import bash, text_editor
 from inspect_ai.util import (
     OutputLimitExceededError,
+    SandboxEnvironment,
     SandboxEnvironmentSpec,
     SandboxUnavailableError,
     SandboxUserUnsupportedError,
 )
 from inspect_ai.util._sandbox.limits import override_max_exec_output_size
-from inspect_ai.util._sandbox.self_check import *  # noqa: F403
+from inspect_ai.util._sandbox.self_check import *  # noqa: F403 - Inspect's own suite, run with the fixture `sandbox_env`
 
 from workroom.errors import ConfigError
 from workroom.integrations.inspect import WorkroomSandboxConfig, WorkroomSandboxEnvironment
+from workroom.sandbox import ledger
 
-ROOT = Path(__file__).parents[2]
 SMALL = WorkroomSandboxConfig(memory="1g", pids=256, disk="512m")
 
 pytestmark = pytest.mark.anyio
@@ -45,11 +44,260 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def sandbox_env(anyio_backend: str) -> AsyncIterator[WorkroomSandboxEnvironment]:
-    await WorkroomSandboxEnvironment.task_init("test", SMALL)
-    boxes = await WorkroomSandboxEnvironment.sample_init("test", SMALL, {})
+async def sandbox_env(
+    anyio_backend: str, request: pytest.FixtureRequest
+) -> AsyncIterator[WorkroomSandboxEnvironment]:
+    boxes = await _start(SMALL)
+    box = boxes["default"].as_type(WorkroomSandboxEnvironment)
+    if request.node.originalname == "test_exec_as_user" and await _has_one_user(box):
+        request.node.add_marker(pytest.mark.xfail(reason="this sandbox has no user but root", strict=True))
     try:
-        yield boxes["default"].as_type(WorkroomSandboxEnvironment)
+        yield box
     finally:
         await WorkroomSandboxEnvironment.sample_cleanup("test", SMALL, boxes, False)
         await WorkroomSandboxEnvironment.task_cleanup("test", SMALL, True)
+
+
+async def _start(config: WorkroomSandboxConfig | str | None) -> dict[str, SandboxEnvironment]:
+    await WorkroomSandboxEnvironment.task_init("test", config)
+    return await WorkroomSandboxEnvironment.sample_init("test", config, {})
+
+
+async def _has_one_user(box: WorkroomSandboxEnvironment) -> bool:
+    return (await box.exec(["cat", "/proc/self/uid_map"])).stdout.split()[2:] == ["1"]
+
+
+# exec
+
+
+async def test_a_file_its_owner_may_not_write_is_kept(sandbox_env: WorkroomSandboxEnvironment) -> None:
+    await sandbox_env.write_file("f", "kept")
+    await sandbox_env.exec(["chmod", "0444", "f"])
+    with pytest.raises(PermissionError):
+        await sandbox_env.write_file("f", "gone")
+    assert await sandbox_env.read_file("f") == "kept"
+
+
+async def test_what_a_late_command_wrote_is_told(sandbox_env: WorkroomSandboxEnvironment) -> None:
+    with pytest.raises(TimeoutError, match="1 seconds") as late:
+        await sandbox_env.exec(["sh", "-c", "echo begun; sleep 60"], timeout=1)
+    assert late.value.truncated_output == "begun\n"  # type: ignore[attr-defined]
+
+
+async def test_without_a_timeout_the_sandbox_has_none(sandbox_env: WorkroomSandboxEnvironment) -> None:
+    sandbox_env.box.limits = type(sandbox_env.box.limits)(command_timeout=0.2)
+    assert (await sandbox_env.exec(["sleep", "0.5"])).success
+
+
+async def test_more_output_than_the_limit_is_an_error(sandbox_env: WorkroomSandboxEnvironment) -> None:
+    with override_max_exec_output_size(1024), pytest.raises(OutputLimitExceededError, match="1 KiB") as exceeded:
+        await sandbox_env.exec(["sh", "-c", "yes | head -c 1000000"])
+    assert exceeded.value.truncated_output == "y\n" * 512
+
+
+async def test_the_output_limit_of_inspect_counts_and_not_our_own(sandbox_env: WorkroomSandboxEnvironment) -> None:
+    size = 12 << 20
+    with override_max_exec_output_size(size):
+        done = await sandbox_env.exec(["sh", "-c", f"yes | head -c {size}"])
+    assert len(done.stdout) == size
+
+
+async def test_what_is_no_command_is_a_failed_one(sandbox_env: WorkroomSandboxEnvironment) -> None:
+    for command, words in ((["a\0b"], "NUL"), (["no-such-program"], "not found"), (["echo", "x" * 200_000], "too long")):
+        done = await sandbox_env.exec(command)
+        assert not done.success
+        assert words in done.stderr
+    done = await sandbox_env.exec(["ls"], cwd="/nowhere")
+    assert not done.success
+    assert "/nowhere" in done.stderr
+
+
+async def test_commands_run_side_by_side(sandbox_env: WorkroomSandboxEnvironment) -> None:
+    """`concurrency=False` is how Inspect asks not to wait for a free place."""
+    begun = time.monotonic()
+    done = await asyncio.gather(*(sandbox_env.exec(["sleep", "0.5"], concurrency=False) for _ in range(8)))
+    assert all(one.success for one in done)
+    assert time.monotonic() - begun < 3
+
+
+async def test_a_user_is_honoured_or_refused_but_never_ignored(sandbox_env: WorkroomSandboxEnvironment) -> None:
+    only_root = await _has_one_user(sandbox_env)
+    for user, uid in (("nobody", "65534"), ("65534", "65534"), ("12345", "12345")):
+        try:
+            done = await sandbox_env.exec(["sh", "-c", "id -u; echo $HOME"], user=user)
+        except SandboxUserUnsupportedError as error:
+            assert only_root, error
+        else:
+            assert done.stdout.split() == [uid, "/nonexistent" if uid == "65534" else "/"]
+    for user in ("root", "0"):
+        assert (await sandbox_env.exec(["sh", "-c", "id -u; echo $HOME"], user=user)).stdout == "0\n/root\n"
+
+
+async def test_a_dead_sandbox_is_unavailable(sandbox_env: WorkroomSandboxEnvironment) -> None:
+    await sandbox_env.box.close()
+    with pytest.raises(SandboxUnavailableError, match="closed"):
+        await sandbox_env.exec(["true"])
+    with pytest.raises(SandboxUnavailableError):
+        await sandbox_env.read_file("a")
+    with pytest.raises(SandboxUnavailableError):
+        await sandbox_env.write_file("a", "")
+
+
+# files
+
+
+async def test_text_is_read_as_it_is(sandbox_env: WorkroomSandboxEnvironment) -> None:
+    await sandbox_env.write_file("crlf", "a\r\nb\r\n")
+    assert await sandbox_env.read_file("crlf") == "a\r\nb\r\n"
+    await sandbox_env.write_file("binary", b"\xff")
+    with pytest.raises(UnicodeDecodeError):
+        await sandbox_env.read_file("binary")
+
+
+async def test_what_is_no_file_is_an_error_that_inspect_expects(sandbox_env: WorkroomSandboxEnvironment) -> None:
+    await sandbox_env.exec(["sh", "-c", "mkfifo pipe; ln -s nowhere dangling; mkdir d"])
+    for path, error in (
+        ("/etc/passwd/below", FileNotFoundError),
+        ("dangling", FileNotFoundError),
+        ("d", IsADirectoryError),
+        ("pipe", OSError),
+        ("/dev/zero", OSError),
+    ):
+        with pytest.raises(error):
+            await sandbox_env.read_file(path)
+
+
+# configuration
+
+
+async def test_several_sandboxes_from_a_file(anyio_backend: str, tmp_path: Path) -> None:
+    file = tmp_path / "sandbox.toml"
+    file.write_text('memory = "1g"\n[others.tester]\nnetwork = "packages"\npids = 99\n')
+    boxes = await _start(str(file))
+    try:
+        assert list(boxes) == ["default", "tester"]
+        default, tester = (box.as_type(WorkroomSandboxEnvironment).box.facts for box in boxes.values())
+        assert (default.network, tester.network) == ("none", "packages")
+        assert (default.limits["memory"], tester.limits["pids"]) == (1 << 30, 99)
+        await boxes["default"].write_file("only-here", "")
+        assert not (await boxes["tester"].exec(["test", "-e", "only-here"])).success
+    finally:
+        await WorkroomSandboxEnvironment.sample_cleanup("test", str(file), boxes, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("networks = 'none'", "networks"),
+        ("network = 'none", "wrong"),
+        ("network = 'all'", "all"),
+        ("backend = 'vm'", "vm"),
+        ("[others.default]", "default"),
+        (None, "cannot be read"),
+    ],
+)
+async def test_a_mistake_in_the_file_is_found_before_the_first_sample(
+    anyio_backend: str, tmp_path: Path, text: str | None, words: str
+) -> None:
+    file = tmp_path / "sandbox.toml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        await WorkroomSandboxEnvironment.task_init("test", str(file))
+
+
+def test_the_configuration_survives_a_log() -> None:
+    config = WorkroomSandboxConfig(network="packages", others={"b": WorkroomSandboxConfig(pids=9)})
+    spec = SandboxEnvironmentSpec("workroom", config)
+    assert SandboxEnvironmentSpec.model_validate(spec.model_dump()).config == config
+
+
+async def test_one_sandbox_that_cannot_start_ends_the_others(anyio_backend: str) -> None:
+    before = _own_sandboxes()
+    config = WorkroomSandboxConfig(others={"b": WorkroomSandboxConfig(image="no-such-image")})
+    with pytest.raises(Exception, match="no-such-image"):
+        await WorkroomSandboxEnvironment.sample_init("test", config, {})
+    assert _own_sandboxes() == before
+
+
+def _own_sandboxes() -> set[str]:
+    return {entry.name for entry in ledger.entries() if entry.pid == os.getpid()}
+
+
+async def test_what_a_killed_process_left_is_removed(anyio_backend: str) -> None:
+    code = (
+        "import asyncio, os, signal\nfrom workroom.sandbox import Sandbox\n"
+        "async def main():\n    box = await Sandbox.start()\n    print(box._entry.name, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\nasyncio.run(main())\n"
+    )
+    name = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout.strip()
+    assert name in {entry.name for entry in ledger.entries()}
+    await WorkroomSandboxEnvironment.cli_cleanup("another")
+    assert name in {entry.name for entry in ledger.entries()}
+    await WorkroomSandboxEnvironment.cli_cleanup(name)
+    assert name not in {entry.name for entry in ledger.entries()}
+
+
+# whole evaluations
+
+
+def _evaluate(task: Task, outputs: list[ModelOutput], logs: Path) -> EvalLog:
+    for output in outputs:  # else Inspect counts tokens with a table that it fetches
+        output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
+    model = get_model("mockllm/model", custom_outputs=outputs)
+    [log] = eval(task, model=model, log_dir=str(logs), display="none")
+    assert log.status == "success", log.error
+    return log
+
+
+def test_an_evaluation_with_tools(tmp_path: Path) -> None:
+    sample = Sample(
+        input="What is in the note?",
+        target="swordfish",
+        files={"note.txt": "swordfish"},
+        setup="#!/bin/bash\ntr a-z A-Z < note.txt > loud.txt",
+    )
+    task = Task(
+        dataset=[sample],
+        solver=[use_tools(bash(timeout=30), text_editor()), generate()],
+        scorer=includes(),
+        sandbox=SandboxEnvironmentSpec("workroom", SMALL),
+    )
+    edit = {"command": "create", "path": "/testbed/new.txt", "file_text": "made by a tool\n"}
+    outputs = [
+        ModelOutput.for_tool_call("mockllm/model", "text_editor", edit),
+        ModelOutput.for_tool_call("mockllm/model", "bash", {"command": "cat note.txt loud.txt new.txt; uname -n"}),
+        ModelOutput.from_content("mockllm/model", "It is swordfish."),
+    ]
+    log = _evaluate(task, outputs, tmp_path)
+    assert log.samples
+    tools = [message.text for message in log.samples[0].messages if message.role == "tool"]
+    assert "new.txt" in tools[0]
+    assert tools[1] == "swordfishSWORDFISHmade by a tool\nsandbox\n"
+    assert log.results
+    assert log.results.scores[0].metrics["accuracy"].value == 1
+
+
+def test_inspect_finds_the_provider_by_itself(tmp_path: Path) -> None:
+    """In a process of its own, where nothing has imported ours."""
+    (tmp_path / "task.py").write_text(
+        "from inspect_ai import Task, task\n"
+        "from inspect_ai.dataset import Sample\n"
+        "from inspect_ai.solver import solver\n"
+        "from inspect_ai.util import sandbox\n"
+        "@solver\n"
+        "def look():\n"
+        "    async def solve(state, generate):\n"
+        "        state.output.completion = (await sandbox().exec(['sh', '-c', 'uname -n; pwd'])).stdout\n"
+        "        return state\n"
+        "    return solve\n"
+        "@task\n"
+        "def where():\n"
+        "    return Task(dataset=[Sample(input='where?')], solver=look(), sandbox='workroom')\n"
+    )
+    command = [Path(sys.executable).parent / "inspect", "eval", "task.py", "--model", "mockllm/model"]
+    options = ["--display", "plain", "--log-dir", "logs", "--log-format", "json"]
+    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [log] = (tmp_path / "logs").glob("*.json")
+    assert "sandbox\\n/testbed\\n" in log.read_text()

@@ -62,6 +62,9 @@ class WorkroomSandboxConfig(BaseModel):
             raise ValueError("`others` holds one level of sandboxes, none of them named default")
         return self
 
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())  # Inspect asks for it, and a mapping has none
+
     @property
     def all(self) -> dict[str, "WorkroomSandboxConfig"]:
         """Every sandbox by its name, the default one first."""
