@@ -1,6 +1,7 @@
 """The Inspect sandbox provider: Inspect's own conformance suite, and what that does not ask."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -12,13 +13,6 @@ import pytest
 
 pytest.importorskip("inspect_ai", reason="inspect-ai is not installed; `make test` installs it")
 
-from inspect_ai import Task, eval
-from inspect_ai.dataset import Sample
-from inspect_ai.log import EvalLog
-from inspect_ai.model import ModelOutput, ModelUsage, get_model
-from inspect_ai.scorer import includes
-from inspect_ai.solver import generate, use_tools
-from inspect_ai.tool import bash, text_editor
 from inspect_ai.util import (
     OutputLimitExceededError,
     SandboxEnvironment,
@@ -44,9 +38,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def sandbox_env(
-    anyio_backend: str, request: pytest.FixtureRequest
-) -> AsyncIterator[WorkroomSandboxEnvironment]:
+async def sandbox_env(anyio_backend: str, request: pytest.FixtureRequest) -> AsyncIterator[WorkroomSandboxEnvironment]:
     boxes = await _start(SMALL)
     box = boxes["default"].as_type(WorkroomSandboxEnvironment)
     if request.node.originalname == "test_exec_as_user" and await _has_one_user(box):
@@ -103,7 +95,8 @@ async def test_the_output_limit_of_inspect_counts_and_not_our_own(sandbox_env: W
 
 
 async def test_what_is_no_command_is_a_failed_one(sandbox_env: WorkroomSandboxEnvironment) -> None:
-    for command, words in ((["a\0b"], "NUL"), (["no-such-program"], "not found"), (["echo", "x" * 200_000], "too long")):
+    long = ["echo", "x" * 200_000]
+    for command, words in ((["a\0b"], "NUL"), (["no-such-program"], "not found"), (long, "too long")):
         done = await sandbox_env.exec(command)
         assert not done.success
         assert words in done.stderr
@@ -122,13 +115,13 @@ async def test_commands_run_side_by_side(sandbox_env: WorkroomSandboxEnvironment
 
 async def test_a_user_is_honoured_or_refused_but_never_ignored(sandbox_env: WorkroomSandboxEnvironment) -> None:
     only_root = await _has_one_user(sandbox_env)
-    for user, uid in (("nobody", "65534"), ("65534", "65534"), ("12345", "12345")):
-        try:
-            done = await sandbox_env.exec(["sh", "-c", "id -u; echo $HOME"], user=user)
-        except SandboxUserUnsupportedError as error:
-            assert only_root, error
+    for user, uid, home in (("nobody", 65534, "/nonexistent"), ("65534", 65534, "/nonexistent"), ("12345", 12345, "/")):
+        command = sandbox_env.exec(["sh", "-c", "id -u; echo $HOME"], user=user)
+        if only_root:
+            with pytest.raises(SandboxUserUnsupportedError, match=user):
+                await command
         else:
-            assert done.stdout.split() == [uid, "/nonexistent" if uid == "65534" else "/"]
+            assert (await command).stdout == f"{uid}\n{home}\n"
     for user in ("root", "0"):
         assert (await sandbox_env.exec(["sh", "-c", "id -u; echo $HOME"], user=user)).stdout == "0\n/root\n"
 
@@ -230,7 +223,8 @@ async def test_what_a_killed_process_left_is_removed(anyio_backend: str) -> None
         "async def main():\n    box = await Sandbox.start()\n    print(box._entry.name, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\nasyncio.run(main())\n"
     )
-    name = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout.strip()
+    killed = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True)
+    name = killed.stdout.strip()
     assert name in {entry.name for entry in ledger.entries()}
     await WorkroomSandboxEnvironment.cli_cleanup("another")
     assert name in {entry.name for entry in ledger.entries()}
@@ -238,66 +232,16 @@ async def test_what_a_killed_process_left_is_removed(anyio_backend: str) -> None
     assert name not in {entry.name for entry in ledger.entries()}
 
 
-# whole evaluations
-
-
-def _evaluate(task: Task, outputs: list[ModelOutput], logs: Path) -> EvalLog:
-    for output in outputs:  # else Inspect counts tokens with a table that it fetches
-        output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
-    model = get_model("mockllm/model", custom_outputs=outputs)
-    [log] = eval(task, model=model, log_dir=str(logs), display="none")
-    assert log.status == "success", log.error
-    return log
+# a whole evaluation
 
 
 def test_an_evaluation_with_tools(tmp_path: Path) -> None:
-    sample = Sample(
-        input="What is in the note?",
-        target="swordfish",
-        files={"note.txt": "swordfish"},
-        setup="#!/bin/bash\ntr a-z A-Z < note.txt > loud.txt",
-    )
-    task = Task(
-        dataset=[sample],
-        solver=[use_tools(bash(timeout=30), text_editor()), generate()],
-        scorer=includes(),
-        sandbox=SandboxEnvironmentSpec("workroom", SMALL),
-    )
-    edit = {"command": "create", "path": "/testbed/new.txt", "file_text": "made by a tool\n"}
-    outputs = [
-        ModelOutput.for_tool_call("mockllm/model", "text_editor", edit),
-        ModelOutput.for_tool_call("mockllm/model", "bash", {"command": "cat note.txt loud.txt new.txt; uname -n"}),
-        ModelOutput.from_content("mockllm/model", "It is swordfish."),
-    ]
-    log = _evaluate(task, outputs, tmp_path)
-    assert log.samples
-    tools = [message.text for message in log.samples[0].messages if message.role == "tool"]
-    assert "new.txt" in tools[0]
-    assert tools[1] == "swordfishSWORDFISHmade by a tool\nsandbox\n"
-    assert log.results
-    assert log.results.scores[0].metrics["accuracy"].value == 1
-
-
-def test_inspect_finds_the_provider_by_itself(tmp_path: Path) -> None:
-    """In a process of its own, where nothing has imported ours."""
-    (tmp_path / "task.py").write_text(
-        "from inspect_ai import Task, task\n"
-        "from inspect_ai.dataset import Sample\n"
-        "from inspect_ai.solver import solver\n"
-        "from inspect_ai.util import sandbox\n"
-        "@solver\n"
-        "def look():\n"
-        "    async def solve(state, generate):\n"
-        "        state.output.completion = (await sandbox().exec(['sh', '-c', 'uname -n; pwd'])).stdout\n"
-        "        return state\n"
-        "    return solve\n"
-        "@task\n"
-        "def where():\n"
-        "    return Task(dataset=[Sample(input='where?')], solver=look(), sandbox='workroom')\n"
-    )
-    command = [Path(sys.executable).parent / "inspect", "eval", "task.py", "--model", "mockllm/model"]
-    options = ["--display", "plain", "--log-dir", "logs", "--log-format", "json"]
-    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    [log] = (tmp_path / "logs").glob("*.json")
-    assert "sandbox\\n/testbed\\n" in log.read_text()
+    script = Path(__file__).with_name("evaluation.py")
+    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["status"] == "success", result["error"]
+    edited, shown = result["tools"]
+    assert "new.txt" in edited
+    assert shown == "swordfishSWORDFISHmade by a tool\nsandbox\n"
+    assert result["scores"] == {"includes": "C"}

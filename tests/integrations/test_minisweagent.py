@@ -5,6 +5,7 @@ that it shows where the two differ.
 """
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -281,7 +282,7 @@ def test_the_default_agent_solves_and_submits(ours: Make) -> None:
 
 
 def test_the_class_takes_its_arguments_directly() -> None:
-    environment = WorkroomEnvironment(**SMALL)
+    environment = WorkroomEnvironment(memory="1g", disk="256m", logger=logging.getLogger("test"))
     try:
         assert run(environment, "pwd")["output"] == "/testbed\n"
     finally:

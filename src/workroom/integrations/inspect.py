@@ -180,7 +180,8 @@ class WorkroomSandboxEnvironment(SandboxEnvironment):
             raise late
         if done.truncated:
             kept = max(done.stdout_bytes, done.stderr_bytes, key=len)[:limit]
-            raise OutputLimitExceededError(SandboxEnvironmentLimits.MAX_EXEC_OUTPUT_SIZE_STR, kept.decode(errors="replace"))
+            size = SandboxEnvironmentLimits.MAX_EXEC_OUTPUT_SIZE_STR
+            raise OutputLimitExceededError(size, kept.decode(errors="replace"))
         if done.exit_code == NOT_EXECUTABLE and done.stderr in _refusals(cmd[0]):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), cmd[0])
         return ExecResult(done.exit_code == 0, done.exit_code, done.stdout, done.stderr)

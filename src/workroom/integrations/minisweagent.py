@@ -52,7 +52,7 @@ class WorkroomEnvironmentConfig(BaseModel):
 
 
 class WorkroomEnvironment:
-    """Runs the commands of mini-swe-agent in a sandbox. A sandbox that has died raises SandboxGone, and is no output."""
+    """Runs the commands of mini-swe-agent in a sandbox. A dead sandbox raises SandboxGone, and is no output."""
 
     def __init__(
         self,
