@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE := examples/station-logs
+ECOSYSTEM := tests/integrations
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
+  --custom-compile-command "make lock"
 
 .PHONY: help install system run image model test lint docs bench lock clean
 
@@ -24,6 +27,12 @@ $(VENV)/.installed: requirements.lock pyproject.toml hatch_build.py $(wildcard s
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+# Only tests and types need these. mini-swe-agent comes without what it depends on: litellm is kept out of here.
+$(VENV)/.ecosystem: $(ECOSYSTEM)/inspect.lock $(ECOSYSTEM)/mini-swe-agent.lock $(VENV)/.installed
+	@echo "· Inspect AI and mini-swe-agent, to test against"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps $(patsubst %,-r %,$(filter %.lock,$^))
+	@touch $@
+
 image: install
 	@$(BIN)/workroom sandbox build
 
@@ -33,11 +42,11 @@ model: install
 run: image model ## solves a question over five log files with the local model, in a sandbox
 	$(BIN)/workroom run @$(EXAMPLE)/task.md -i $(EXAMPLE)/documents
 
-test: image model ## every test, against real sandboxes and a real model server
+test: image model $(VENV)/.ecosystem ## every test, against real sandboxes and a real model server
 	@$(BIN)/workroom models pull local/smollm2-135m
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
-lint: install ## ruff and mypy
+lint: install $(VENV)/.ecosystem ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -49,10 +58,11 @@ bench: image ## the harness beside bare bubblewrap and bare bash
 	$(BIN)/python -m benchmarks.sandbox
 	$(BIN)/python -m benchmarks.episodes
 
-lock: $(BIN)/python ## renews requirements.lock from pyproject.toml
+lock: $(BIN)/python ## renews the lock files from pyproject.toml
 	$(BIN)/python -m pip install -qq uv
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --quiet --custom-compile-command "make lock" -o requirements.lock
+	$(COMPILE) pyproject.toml --extra local --group dev -o requirements.lock
+	$(COMPILE) pyproject.toml --extra inspect --constraint requirements.lock -o $(ECOSYSTEM)/inspect.lock
+	echo mini-swe-agent | $(COMPILE) - --no-deps -o $(ECOSYSTEM)/mini-swe-agent.lock
 
 clean: ## removes the virtual environment and what the tools left (not the cache in the home directory)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis src/workroom/sandbox/guest/bin
