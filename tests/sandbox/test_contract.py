@@ -223,6 +223,14 @@ def test_2_output_up_to_the_limit_is_whole(run_in_box: RunInBox) -> None:
     run_in_box(work, limits=Limits(memory="512m", output="1m"))
 
 
+def test_2_one_command_can_have_another_limit_of_output(run_in_box: RunInBox) -> None:
+    async def work(box: Sandbox) -> None:
+        assert len((await box.exec("head -c 3000000 /dev/zero", output="4m")).stdout_bytes) == 3_000_000
+        assert (await box.exec("head -c 300000 /dev/zero", output=1000)).truncated
+
+    run_in_box(work, limits=Limits(memory="512m", output="1m"))
+
+
 # 3. Time-outs
 
 
