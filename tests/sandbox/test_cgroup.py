@@ -3,16 +3,18 @@ which the contract suite tries for real."""
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from workroom.sandbox import cgroup
 from workroom.sandbox.cgroup import Cgroup, Hierarchy, sweep
+from workroom.sandbox.ledger import start_time
 
 
 @pytest.fixture
-def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A directory that looks like a version 2 hierarchy with all controllers."""
     for folder in (tmp_path, tmp_path / "workroom"):
         folder.mkdir(exist_ok=True)
@@ -67,7 +69,7 @@ def test_without_rights_there_is_no_hierarchy(tree: Path, monkeypatch: pytest.Mo
 
 
 def test_sweeping_spares_the_living(tmp_path: Path) -> None:
-    started = cgroup.start_time(os.getpid())
+    started = start_time(os.getpid())
     for name in (f"{os.getpid()}-{started}-1", f"{os.getpid()}-{started}-1-save", f"{os.getpid()}-1-5", "unrelated"):
         (tmp_path / name).mkdir()
     assert sweep(tmp_path) == 1

@@ -11,7 +11,7 @@ import os
 import stat
 import tomllib
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
@@ -82,9 +82,9 @@ class WorkroomSandboxEnvironment(SandboxEnvironment):
     @classmethod
     async def task_init(cls, task_name: str, config: SandboxEnvironmentConfigType | None) -> None:
         """Finds mistakes in the configuration, and builds the image, before the first sample."""
+        from workroom.sandbox.backend import find_backend
         from workroom.sandbox.egress import parse_policy
         from workroom.sandbox.image import ensure_image
-        from workroom.sandbox.sandbox import find_backend
 
         try:
             asyncio.get_running_loop()
@@ -122,14 +122,11 @@ class WorkroomSandboxEnvironment(SandboxEnvironment):
     @classmethod
     async def cli_cleanup(cls, id: str | None) -> None:  # noqa: A002 - Inspect's name
         """Removes what killed processes have left behind; sandboxes of a living process are not touched."""
-        from workroom.sandbox import ledger
-        from workroom.sandbox.sandbox import find_backend
+        from workroom.sandbox.cleanup import collect_abandoned
 
-        for entry in ledger.entries():
-            if entry.abandoned and id in (None, entry.name):
-                with suppress(ConfigError):  # a backend that only another version of workroom knows is left to that
-                    await asyncio.to_thread(find_backend(entry.backend).collect, entry.name)
-                    ledger.forget(entry.name)
+        _, problems = await asyncio.to_thread(collect_abandoned, id)
+        for problem in problems:
+            print(problem)
 
     @classmethod
     def config_deserialize(cls, config: dict[str, Any]) -> BaseModel:

@@ -10,15 +10,15 @@ from workroom.sandbox.ledger import Entry, entries, forget
 _seen_by = 0
 
 
-def collect_abandoned() -> tuple[list[Entry], list[str]]:
-    """Ends and removes all that is left of sandboxes whose owner is dead.
+def collect_abandoned(name: str | None = None) -> tuple[list[Entry], list[str]]:
+    """Ends and removes all that is left of sandboxes whose owner is dead, or of the one of that name.
 
     Returns those that are gone now, and in words why others are not (their backend cannot be asked): those stay
     written down for the next time.
     """
     gone, problems = [], []
     for entry in entries():
-        if not entry.abandoned:
+        if not entry.abandoned or name not in (None, entry.name):
             continue
         try:
             find_backend(entry.backend).collect(entry.name)
