@@ -255,7 +255,7 @@ def test_memory_that_is_used_up_is_told(run_in_box: RunInBox) -> None:
     exact, seen = run_in_box(work, limits=Limits(memory="200m", pids=64, disk="64m"))
     assert seen.facts["exit_code"] != 0
     if exact:
-        assert seen.facts["oom_killed"]
+        assert seen.facts["limits_hit"] == ["memory"]
         assert "memory was used up" in seen.text
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from workroom.sandbox.base import Limits
     from workroom.sandbox.image import Image
 
@@ -18,14 +20,22 @@ class GuestFacts:
     versions: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Processes that were ended for lack of memory, and starts of processes that were refused, so far."""
+
+    oom_kills: int = 0
+    refused_starts: int = 0
+
+
 class Guest(Protocol):
     """A started sandbox. `socket` leads to the agent inside; closing it ends the sandbox."""
 
     socket: socket.socket
     facts: GuestFacts
 
-    def oom_kills(self) -> int:
-        """How many processes inside were ended for lack of memory so far (0 where it cannot be known)."""
+    def counters(self) -> "Counters":
+        """How often its limits were hit so far."""
         ...
 
     def memory(self) -> int | None:
@@ -34,6 +44,16 @@ class Guest(Protocol):
 
     def last_words(self) -> str:
         """What the start-up wrote about its failure, on one line; empty where nothing."""
+        ...
+
+    async def fork(self, name: str, *, idle: bool, port: int | None) -> "tuple[Guest, Guest]":
+        """Two guests with the files of this one: the one that goes on in its place (it may be this one itself), and
+        a second one called `name`. `idle` says that nothing runs inside, so that this one may be replaced by another.
+        """
+        ...
+
+    async def checkpoint(self, target: "Path") -> None:
+        """Writes what the sandbox has changed over its image to a new file, which `Backend.start` takes."""
         ...
 
     async def stop(self) -> None:
@@ -46,6 +66,15 @@ class Backend(Protocol):
 
     name: str
 
-    async def start(self, image: "Image", limits: "Limits", *, port: int | None) -> Guest:
-        """Starts a guest; `port` asks for an egress port inside. Raises SandboxUnavailable where a piece is missing."""
+    async def start(
+        self, name: str, image: "Image", limits: "Limits", *, port: int | None, checkpoint: "Path | None" = None
+    ) -> Guest:
+        """Starts a guest; `port` asks for an egress port inside, `checkpoint` for the files of an earlier one.
+
+        All that it makes on the host bears `name`. Raises SandboxUnavailable where a piece is missing.
+        """
+        ...
+
+    def collect(self, name: str) -> None:
+        """Ends and removes whatever a dead owner left of the sandbox `name`; nothing left is no error."""
         ...

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from workroom.errors import ConfigError
 
@@ -11,6 +11,8 @@ DOCUMENTS_DIR = "/testbed/documents"
 OUTPUT_DIR = "/testbed/output"
 ANSWER_FILE = "/testbed/answer.txt"
 STATE_DIR = "/var/lib/workroom"  # inside: shell state and the full text of long outputs
+
+LimitName = Literal["memory", "processes", "disk"]
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -42,7 +44,8 @@ class Limits:
 class ExecResult:
     """What a command did. `exit_code` is 128 + n where signal n ended it. Output is what was kept, see `truncated`.
 
-    `duration` in seconds, measured inside the sandbox's agent.
+    `limits_hit` names what ran out while it ran: a process was ended for lack of memory, the start of one was refused,
+    or the disk was full at its end. `duration` in seconds, measured inside the sandbox's agent.
     """
 
     exit_code: int
@@ -50,7 +53,7 @@ class ExecResult:
     stderr_bytes: bytes
     timed_out: bool = False
     truncated: bool = False
-    oom_killed: bool = False
+    limits_hit: tuple[LimitName, ...] = ()
     duration: float = 0.0
 
     @property

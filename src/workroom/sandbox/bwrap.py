@@ -19,9 +19,9 @@ from importlib import metadata, util
 from pathlib import Path
 
 from workroom.errors import SandboxUnavailable
-from workroom.sandbox.backend import GuestFacts
+from workroom.sandbox.backend import Counters, GuestFacts
 from workroom.sandbox.base import Limits, parse_size
-from workroom.sandbox.cgroup import Cgroup, hierarchy
+from workroom.sandbox.cgroup import Cgroup, hierarchy, sweep
 from workroom.sandbox.guest import guest_binary
 from workroom.sandbox.image import SANDBOX_UID, Image
 from workroom.sandbox.spawn import spawn
@@ -44,9 +44,11 @@ class BwrapBackend:
 
     name = "bwrap"
 
-    async def start(self, image: Image, limits: Limits, *, port: int | None) -> "BwrapGuest":
+    async def start(
+        self, name: str, image: Image, limits: Limits, *, port: int | None, checkpoint: Path | None = None
+    ) -> "BwrapGuest":
         program, stage = find_bwrap()
-        facts, cgroup, size, data = _bounds(limits)
+        facts, cgroup, size, data = _bounds(name, limits)
         facts.versions = {"bwrap": bwrap_version(), "kernel": os.uname().release}
         host_end, guest_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -62,6 +64,13 @@ class BwrapBackend:
         finally:
             guest_end.close()
         return BwrapGuest(host_end, facts, process, cgroup)
+
+
+    def collect(self, name: str) -> None:
+        """Its processes end with their owner; the control groups are what can be left."""
+        where = hierarchy()
+        for parent in set(where.parents.values()) if where else ():
+            sweep(parent)
 
 
 class BwrapGuest:
@@ -80,8 +89,10 @@ class BwrapGuest:
         """The outer process on the host."""
         return self._process.pid
 
-    def oom_kills(self) -> int:
-        return 0 if self._cgroup is None else self._cgroup.oom_kills()
+    def counters(self) -> Counters:
+        if self._cgroup is None:
+            return Counters()
+        return Counters(self._cgroup.oom_kills(), self._cgroup.refused_starts())
 
     def memory(self) -> int | None:
         return None if self._cgroup is None else self._cgroup.memory()
@@ -121,14 +132,14 @@ async def _ended(pid: int) -> None:
         os.close(fd)
 
 
-def _bounds(limits: Limits) -> tuple[GuestFacts, Cgroup | None, int, int | None]:
+def _bounds(name: str, limits: Limits) -> tuple[GuestFacts, Cgroup | None, int, int | None]:
     """Makes the control group; returns facts, group, bytes of disk, and bytes of data a process where that must do."""
     memory, disk = parse_size(limits.memory), parse_size(limits.disk)
     where = hierarchy()
     cgroup = None
     if where is not None:
         try:
-            cgroup = Cgroup(where, memory=memory, pids=limits.pids, cpus=limits.cpus)
+            cgroup = Cgroup(name, where, memory=memory, pids=limits.pids, cpus=limits.cpus)
         except OSError as error:
             raise SandboxUnavailable(f"the control group of the sandbox could not be made: {error}") from error
     has = cgroup.controllers if cgroup else set()

@@ -7,7 +7,6 @@ A directory is named after its owner (pid and start time), so that what a killed
 """
 
 import contextlib
-import itertools
 import os
 import signal
 import time
@@ -15,10 +14,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from workroom.sandbox.ledger import start_time
+
 MOUNT = Path("/sys/fs/cgroup")
 PARENT = "workroom"
 PERIOD = 100_000  # microseconds
-_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,8 @@ def _version_2() -> Hierarchy | None:
 class Cgroup:
     """The group (or one per controller) of one sandbox. Processes enter it by writing to `procs`."""
 
-    def __init__(self, where: Hierarchy, *, memory: int, pids: int, cpus: float | None) -> None:
+    def __init__(self, name: str, where: Hierarchy, *, memory: int, pids: int, cpus: float | None) -> None:
         self.version = where.version
-        name = f"{os.getpid()}-{start_time(os.getpid())}-{next(_numbers)}"
         self._directories = {controller: parent / name for controller, parent in where.parents.items()}
         try:
             for directory in set(self._directories.values()):
@@ -114,14 +113,19 @@ class Cgroup:
 
     def oom_kills(self) -> int:
         """How many processes of the sandbox the kernel has ended for lack of memory so far."""
-        directory = self._directories.get("memory")
-        if directory is None:
-            return 0
-        counters = directory / ("memory.oom_control" if self.version == 1 else "memory.events")
-        with contextlib.suppress(OSError):
-            for line in counters.read_text().splitlines():
-                if line.startswith("oom_kill "):
-                    return int(line.split()[1])
+        return self._counter("memory", "memory.oom_control" if self.version == 1 else "memory.events", "oom_kill ")
+
+    def refused_starts(self) -> int:
+        """How many starts of processes the kernel has refused in the sandbox so far."""
+        return self._counter("pids", "pids.events", "max ")
+
+    def _counter(self, controller: str, file: str, key: str) -> int:
+        directory = self._directories.get(controller)
+        if directory is not None:
+            with contextlib.suppress(OSError):
+                for line in (directory / file).read_text().splitlines():
+                    if line.startswith(key):
+                        return int(line.split()[1])
         return 0
 
     def memory(self) -> int | None:
@@ -145,14 +149,6 @@ def _remove(directory: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; with the pid a unique name. None where there is none."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except (OSError, IndexError, ValueError):
-        return None
 
 
 def sweep(parent: Path) -> int:

@@ -21,6 +21,7 @@ TAIL = 64 << 10  # bytes beyond the cap of a stream that the agent keeps, see ag
 MAX_FRAME = 1 << 20
 READ_SIZE = 256 << 10
 TIMED_OUT = 1
+DISK_FULL = 2
 
 
 @dataclass(slots=True)

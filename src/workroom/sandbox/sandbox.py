@@ -19,17 +19,23 @@ from workroom.sandbox.base import (
     WORKING_DIR,
     ExecResult,
     FileEntry,
+    LimitName,
     Limits,
     SandboxFacts,
     parse_size,
 )
-from workroom.sandbox.connection import TIMED_OUT, Connection, Reply
+from workroom.sandbox.connection import DISK_FULL, TIMED_OUT, Connection, Reply
+from workroom.sandbox.ledger import forget, register
 from workroom.sandbox.transfer import save_tree, walk_tree
 
 if TYPE_CHECKING:
-    from workroom.sandbox.backend import Backend, Guest
+    from workroom.sandbox.backend import Backend, Counters, Guest
     from workroom.sandbox.egress import EgressProxy, EgressRecord
+    from workroom.sandbox.egress.policy import Policy
+    from workroom.sandbox.ledger import Entry
 
+BACKENDS = ("bwrap",)
+CLOSED = "the sandbox was closed"
 START_TIMEOUT = 60.0  # seconds until the first sign of life
 GRACE = 15.0  # seconds that the agent may be late with the end of a timed-out command
 READ_LIMIT = 100 << 20
@@ -58,16 +64,17 @@ class Sandbox:
     for what the file system inside answers, TransferError for what is too large or no regular file.
     """
 
-    def __init__(self, guest: "Guest", limits: Limits, facts: SandboxFacts) -> None:
-        self._guest = guest
-        self._connection = Connection(guest.socket, self._on_lost)
+    def __init__(self, entry: "Entry", facts: SandboxFacts, limits: Limits, policy: "Policy | None") -> None:
+        self._entry = entry
+        self._policy = policy
         self._environment = dict(ENVIRONMENT)
         self._egress: EgressProxy | None = None
         self._closed = False
         self._stopping: asyncio.Task[None] | None = None
-        self._reason = "the sandbox was closed"
-        self.limits = limits
+        self._reason = CLOSED
         self.facts = facts
+        self.limits = limits
+        self.on_egress: Callable[[EgressRecord], None] | None = None
 
     @classmethod
     @asynccontextmanager
@@ -78,10 +85,13 @@ class Sandbox:
         image: str | None = None,
         network: str = "none",
         limits: Limits | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         on_egress: "Callable[[EgressRecord], None] | None" = None,
     ) -> AsyncIterator["Sandbox"]:
         """Starts a sandbox and closes it at the end of the block. Arguments and errors as of `start`."""
-        box = await cls.start(backend, image=image, network=network, limits=limits, on_egress=on_egress)
+        box = await cls.start(
+            backend, image=image, network=network, limits=limits, checkpoint=checkpoint, on_egress=on_egress
+        )
         try:
             yield box
         finally:
@@ -95,22 +105,33 @@ class Sandbox:
         image: str | None = None,
         network: str = "none",
         limits: Limits | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         on_egress: "Callable[[EgressRecord], None] | None" = None,
         progress: Callable[[str], None] | None = None,
     ) -> "Sandbox":
         """Starts a sandbox from the image (None: the default one, built when it is missing, told to `progress`).
 
         `network` is `none`, `packages`, `allow:HOST,...` or `open`; `on_egress` sees each request that wanted out.
-        Raises ConfigError for an unknown backend or policy, SandboxUnavailable where this host lacks a piece.
+        `checkpoint` is a file that `checkpoint` of a sandbox of the same backend and image has written.
+        Raises ConfigError for an unknown backend or policy or a file that is no checkpoint of these,
+        SandboxUnavailable where this host lacks a piece.
         """
         from workroom.sandbox.egress import EgressProxy, parse_policy
         from workroom.sandbox.image import ensure_image
 
         limits = limits or Limits()
-        engine = _backend(backend)
+        engine = find_backend(backend)
         policy = parse_policy(network)
         found = ensure_image(image, progress=progress)
-        guest = await engine.start(found, limits, port=EgressProxy.PORT if policy else None)
+        entry = register(backend, found.name, network)
+        port = EgressProxy.PORT if policy else None
+        try:
+            guest = await engine.start(
+                entry.name, found, limits, port=port, checkpoint=None if checkpoint is None else Path(checkpoint)
+            )
+        except BaseException:
+            forget(entry.name)
+            raise
         facts = SandboxFacts(
             backend=backend,
             image=f"{found.name}@{found.digest}",
@@ -120,17 +141,48 @@ class Sandbox:
             notices=(found.notice,) if found.notice else (),
             versions=guest.facts.versions,
         )
-        box = cls(guest, limits, facts)
-        try:
-            listener = await box._greeted()
-            if policy is not None:
-                box._egress = await EgressProxy.serve(listener, policy, on_egress)
-                box._environment |= box._egress.environment
-            await box._prepare()
-        except BaseException:
-            await box.close()
-            raise
+        box = cls(entry, facts, limits, policy)
+        box.on_egress = on_egress
+        await box._move_into(guest)
         return box
+
+    async def fork(self) -> "Sandbox":
+        """A second sandbox with the same files, limits and network policy, in milliseconds whatever their size.
+
+        The two share nothing from then on. Running programs are not doubled: where some run in the background here,
+        they go on undisturbed, and the files are copied, which takes longer the more was written.
+        """
+        entry = register(self._entry.backend, self._entry.image, self._entry.network)
+        branch = Sandbox(entry, self.facts, self.limits, self._policy)
+        branch.on_egress = self.on_egress
+        branch._environment = dict(self._environment)
+        try:
+            others = (await self._request("N", b"")).code
+            here, there = await self._guest.fork(entry.name, idle=others == 0, port=self._port)
+        except BaseException:
+            forget(entry.name)
+            raise
+        try:
+            if here is not self._guest:
+                await self._leave()
+                await self._move_into(here)
+        finally:
+            await branch._move_into(there)
+        return branch
+
+    async def checkpoint(self, target: str | os.PathLike[str]) -> None:
+        """Writes all that was changed over the image to a file, for `start(checkpoint=...)`; processes are not kept.
+
+        The file is put in place whole or not at all; one that is there is replaced.
+        """
+        path = Path(target)
+        partial = path.with_name(f"{path.name}.{self._entry.name}.partial")
+        self._alive()
+        try:
+            await self._guest.checkpoint(partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @property
     def alive(self) -> bool:
@@ -169,7 +221,7 @@ class Sandbox:
             number.to_bytes(4, "little") for number in (max(1, int(seconds * 1000)), cap, len(argv), len(environment))
         )
         payload = header + (b"\1" if stdin else b"\0") + b"".join(map(_cstring, words))
-        kills = self._guest.oom_kills()
+        before = self._guest.counters()
         reply = await self._request("X", payload, cap=cap, contents=stdin or None, timeout=seconds)
         return ExecResult(
             exit_code=reply.code,
@@ -177,7 +229,7 @@ class Sandbox:
             stderr_bytes=_with_gap(reply.err, cap, reply.totals[1]),
             timed_out=bool(reply.flags & TIMED_OUT),
             truncated=len(reply.out) < reply.totals[0] or len(reply.err) < reply.totals[1],
-            oom_killed=reply.code == 137 and self._guest.oom_kills() > kills,
+            limits_hit=self._limits_hit(before, bool(reply.flags & DISK_FULL)),
             duration=reply.seconds,
         )
 
@@ -260,11 +312,9 @@ class Sandbox:
     async def close(self) -> None:
         """Ends everything inside and removes everything. Safe to call twice, and on a dead sandbox."""
         self._closed = True
-        if self._egress is not None:
-            await self._egress.close()
-        self._connection.close()
+        await self._leave()
         if self._stopping is None:
-            self._stopping = asyncio.create_task(self._guest.stop())
+            self._stopping = asyncio.create_task(self._end())
         await asyncio.shield(self._stopping)
 
     async def __aenter__(self) -> Self:
@@ -274,6 +324,42 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.close()
+
+    @property
+    def _port(self) -> int | None:
+        from workroom.sandbox.egress import EgressProxy
+
+        return EgressProxy.PORT if self._policy else None
+
+    async def _move_into(self, guest: "Guest") -> None:
+        """Makes a started guest the inside of this sandbox; closes the sandbox where that fails."""
+        from workroom.sandbox.egress import EgressProxy
+
+        self._guest = guest
+        self._connection = Connection(guest.socket, self._on_lost)
+        try:
+            listener = await self._greeted()
+            if self._policy is not None:
+                self._egress = await EgressProxy.serve(listener, self._policy, self._tell_egress)
+                self._environment |= self._egress.environment
+            await self._prepare()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _leave(self) -> None:
+        """Lets go of the guest without ending it."""
+        if self._egress is not None:
+            await self._egress.close()
+        self._connection.close()
+
+    async def _end(self) -> None:
+        await self._guest.stop()
+        forget(self._entry.name)
+
+    def _tell_egress(self, record: "EgressRecord") -> None:
+        if self.on_egress is not None:
+            self.on_egress(record)
 
     async def _greeted(self) -> socket.socket | None:
         try:
@@ -296,8 +382,7 @@ class Sandbox:
     async def _request(
         self, kind: str, payload: bytes, *, cap: int = 0, contents: bytes | None = None, timeout: float | None = None
     ) -> Reply:
-        if not self.alive:
-            raise SandboxGone(self._reason)
+        self._alive()
         try:
             async with asyncio.timeout(None if timeout is None else timeout + GRACE):
                 return await self._connection.request(kind, payload, cap=cap, contents=contents)
@@ -309,22 +394,36 @@ class Sandbox:
         except SandboxGone:
             raise SandboxGone(self._reason) from None
 
+    def _alive(self) -> None:
+        if not self.alive:
+            raise SandboxGone(self._reason)
+
+    def _limits_hit(self, before: "Counters", disk_full: bool) -> tuple[LimitName, ...]:
+        now = self._guest.counters()
+        hit: dict[LimitName, bool] = {
+            "memory": now.oom_kills > before.oom_kills,
+            "processes": now.refused_starts > before.refused_starts,
+            "disk": disk_full,
+        }
+        return tuple(name for name, was_hit in hit.items() if was_hit)
+
     def _on_lost(self) -> None:
         """The other end is gone without our doing: whatever is left of it is ended at once."""
         if not self._closed and self._stopping is None:
-            if self._reason == "the sandbox was closed":
+            if self._reason == CLOSED:
                 self._reason = "the sandbox died"
-            if self._guest.oom_kills():
+            if self._guest.counters().oom_kills:
                 self._reason += " (it ran out of memory)"
-            self._stopping = asyncio.create_task(self._guest.stop())
+            self._stopping = asyncio.create_task(self._end())
 
 
-def _backend(name: str) -> "Backend":
+def find_backend(name: str) -> "Backend":
+    """The backend of that name. Raises ConfigError."""
     if name == "bwrap":
         from workroom.sandbox.bwrap import BwrapBackend
 
         return BwrapBackend()
-    raise ConfigError(f"there is no sandbox backend {name!r}; there is: bwrap")
+    raise ConfigError(f"there is no sandbox backend {name!r}; there is: {', '.join(BACKENDS)}")
 
 
 def _absolute(path: str) -> str:

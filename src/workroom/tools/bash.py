@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from workroom.errors import ToolError, TransferError
-from workroom.sandbox.base import STATE_DIR, ExecResult, Limits
+from workroom.sandbox.base import STATE_DIR, ExecResult, LimitName, Limits
 from workroom.tools.arguments import check, number, text
 from workroom.tools.base import Observation
 from workroom.tools.specs import Wording, spec
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 NAME = "execute_bash"
 BOUNDS = Bounds(size=16_384, lines=400)  # of each stream, as shown to the model
+BROKE: dict[LimitName, str] = {
+    "memory": "a process was killed because the sandbox's memory was used up: use less, or work in parts",
+    "processes": "the start of a process was refused because the sandbox has too many of them: end some first",
+    "disk": "the disk of the sandbox is full: remove what is not needed, or write less",
+}
 _ARGUMENT_LIMIT = 100_000  # bytes; the kernel takes 128 KiB in one argument
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
@@ -71,8 +76,7 @@ class BashTool:
             )
         elif asked is not None and asked > self._limit:
             head.append(f"[the timeout of {asked:g} s was lowered to {self._limit:g} s, the most there is]")
-        if result.oom_killed:
-            head.append("[a process was killed because the sandbox's memory was used up: use less, or work in parts]")
+        head += [f"[{BROKE[name]}]" for name in result.limits_hit]
         if result.truncated:
             head.append("[there was more output than the sandbox keeps; only a part of it is left]")
         cut = False
@@ -86,7 +90,7 @@ class BashTool:
         facts = {
             "exit_code": result.exit_code,
             "timed_out": result.timed_out,
-            "oom_killed": result.oom_killed,
+            "limits_hit": list(result.limits_hit),
             "truncated": result.truncated or cut,
             "stdout_bytes": len(result.stdout_bytes),
             "stderr_bytes": len(result.stderr_bytes),

@@ -21,6 +21,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -169,6 +170,11 @@ static int drain(struct op *op, int which) {
   return 0;
 }
 
+static uint32_t disk_full(void) {
+  struct statvfs disk;
+  return statvfs("/", &disk) == 0 && (disk.f_bavail == 0 || (disk.f_files && disk.f_favail == 0)) ? F_DISK_FULL : 0;
+}
+
 static void finish(struct op *op) {
   for (int which = 0; which < 2; which++) {
     /* What the ended process left in the pipe is at most its capacity; more is a background job's. */
@@ -176,8 +182,8 @@ static void finish(struct op *op) {
     send_tail(op, which);
   }
   uint32_t code = WIFSIGNALED(op->status) ? 128u + (uint32_t)WTERMSIG(op->status) : (uint32_t)WEXITSTATUS(op->status);
-  send_exit(op->id, op->timed_out ? 124 : code, op->timed_out ? F_TIMED_OUT : 0, now_us() - op->started,
-            op->out[0].total, op->out[1].total);
+  send_exit(op->id, op->timed_out ? 124 : code, (op->timed_out ? F_TIMED_OUT : 0) | disk_full(),
+            now_us() - op->started, op->out[0].total, op->out[1].total);
   op->pid = -1;
   op->deadline = 0;
 }
@@ -194,7 +200,7 @@ static void reap(void) {
       }
 }
 
-/* Kills all that descends from `top` (not itself) in one pass; returns how many were alive. */
+/* Signals all that descends from `top` (not itself) in one pass; returns how many were alive. */
 static int kill_descendants(pid_t top, int signal) {
   static struct { pid_t pid, parent; char state; int below; } all[MAX_PROCESSES];
   int count = 0, alive = 0, changed = 1;
@@ -232,6 +238,11 @@ static int kill_descendants(pid_t top, int signal) {
       alive++;
     }
   return alive;
+}
+
+static void count(uint32_t id) {
+  reap(); /* a zombie that waits for it is no running process */
+  send_exit(id, (uint32_t)kill_descendants(1, 0), 0, 0, 0, 0);
 }
 
 static void end_all_of(struct op *op) {
@@ -413,6 +424,7 @@ static void handle(uint32_t id, char kind, char *payload) {
   else if (kind == K_READ || kind == K_WRITE || kind == K_LIST) handle_file(id, kind, payload);
   else if (kind == K_DIRS) handle_dirs(id, payload);
   else if (kind == K_SWEEP) sweep(id);
+  else if (kind == K_COUNT) count(id);
   else if (kind == K_KILL)
     for (struct op *op = ops; op < ops + MAX_OPS; op++)
       if (op->id == id && op->pid > 0) end_all_of(op);

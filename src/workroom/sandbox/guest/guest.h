@@ -27,6 +27,7 @@ enum kind {
   K_LIST = 'L',    /* u32 max entries, path\0; answered by K_OUT records and K_EXIT (errno) */
   K_DIRS = 'D',    /* path\0 ...: makes directories and their parents; answered by K_EXIT (errno) */
   K_SWEEP = 'S',   /* kills every process but process 1; answered by K_EXIT */
+  K_COUNT = 'N',   /* answered by K_EXIT: how many processes there are besides process 1 */
   /* guest to host */
   K_HELLO = 'H',   /* u32 version; carries the listening socket of the egress port where one was asked for */
   K_OUT = 'O',     /* bytes of standard output */
@@ -34,7 +35,7 @@ enum kind {
   K_EXIT = 'Z',    /* u32 code, u32 flags, u64 microseconds, u64 stdout bytes, u64 stderr bytes */
 };
 
-enum { F_TIMED_OUT = 1 };
+enum { F_TIMED_OUT = 1, F_DISK_FULL = 2 };
 
 int launch_main(int argc, char **argv);
 int agent_main(int argc, char **argv);
