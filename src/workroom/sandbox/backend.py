@@ -22,10 +22,12 @@ class GuestFacts:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Processes that were ended for lack of memory, and starts of processes that were refused, so far."""
+    """Processes that were ended for lack of memory, starts of processes that were refused, and how often all was
+    ended because the disk's limit was passed, so far."""
 
     oom_kills: int = 0
     refused_starts: int = 0
+    disk_stops: int = 0
 
 
 class Guest(Protocol):

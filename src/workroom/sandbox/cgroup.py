@@ -83,6 +83,32 @@ class Cgroup:
             self.remove_now()
             raise
 
+    @classmethod
+    def of(cls, pid: int) -> "Cgroup | None":
+        """The group that a process is in, to read from; None where this process cannot see it."""
+        group = cls.__new__(cls)
+        group.version, group._directories = 1, {}
+        try:
+            lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        except OSError:
+            return None
+        for _, controllers, path in (line.split(":", 2) for line in lines):
+            for controller in {"memory", "pids", "cpu"} & set(controllers.split(",")):
+                group._directories[controller] = MOUNT / controller / path.lstrip("/")
+            if not controllers and (MOUNT / "cgroup.controllers").exists():
+                group.version = 2
+                group._directories = dict.fromkeys(("memory", "pids", "cpu"), MOUNT / path.lstrip("/"))
+        return group if any(directory.exists() for directory in group._directories.values()) else None
+
+    def bounds(self, controller: str) -> int | None:
+        """The limit in force: bytes of `memory` or number of `pids`; None where there is none."""
+        version_1 = {"memory": "memory.limit_in_bytes"}
+        file = version_1.get(controller, f"{controller}.max") if self.version == 1 else f"{controller}.max"
+        try:
+            return int((self._directories[controller] / file).read_text())
+        except (OSError, KeyError, ValueError):  # `max` is no number
+            return None
+
     @property
     def procs(self) -> list[str]:
         return sorted({str(directory / "cgroup.procs") for directory in self._directories.values()})
@@ -133,7 +159,10 @@ class Cgroup:
         directory = self._directories.get("memory")
         if directory is None:
             return None
-        return int((directory / ("memory.usage_in_bytes" if self.version == 1 else "memory.current")).read_text())
+        try:
+            return int((directory / ("memory.usage_in_bytes" if self.version == 1 else "memory.current")).read_text())
+        except FileNotFoundError:  # it died
+            return None
 
     def remove_now(self) -> bool:
         """Removes the directories; False while a process is still in one (try again a little later)."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from workroom.sandbox.egress.policy import Policy
     from workroom.sandbox.ledger import Entry
 
-BACKENDS = ("bwrap",)
+BACKENDS = ("bwrap", "docker")
 CLOSED = "the sandbox was closed"
 START_TIMEOUT = 60.0  # seconds until the first sign of life
 GRACE = 15.0  # seconds that the agent may be late with the end of a timed-out command
@@ -403,7 +403,7 @@ class Sandbox:
         hit: dict[LimitName, bool] = {
             "memory": now.oom_kills > before.oom_kills,
             "processes": now.refused_starts > before.refused_starts,
-            "disk": disk_full,
+            "disk": disk_full or now.disk_stops > before.disk_stops,
         }
         return tuple(name for name, was_hit in hit.items() if was_hit)
 
@@ -423,6 +423,10 @@ def find_backend(name: str) -> "Backend":
         from workroom.sandbox.bwrap import BwrapBackend
 
         return BwrapBackend()
+    if name == "docker":
+        from workroom.sandbox.docker import DockerBackend
+
+        return DockerBackend()
     raise ConfigError(f"there is no sandbox backend {name!r}; there is: {', '.join(BACKENDS)}")
 
 
