@@ -83,32 +83,6 @@ class Cgroup:
             self.remove_now()
             raise
 
-    @classmethod
-    def of(cls, pid: int) -> "Cgroup | None":
-        """The group that a process is in, to read from; None where this process cannot see it."""
-        group = cls.__new__(cls)
-        group.version, group._directories = 1, {}
-        try:
-            lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-        except OSError:
-            return None
-        for _, controllers, path in (line.split(":", 2) for line in lines):
-            for controller in {"memory", "pids", "cpu"} & set(controllers.split(",")):
-                group._directories[controller] = MOUNT / controller / path.lstrip("/")
-            if not controllers and (MOUNT / "cgroup.controllers").exists():
-                group.version = 2
-                group._directories = dict.fromkeys(("memory", "pids", "cpu"), MOUNT / path.lstrip("/"))
-        return group if any(directory.exists() for directory in group._directories.values()) else None
-
-    def bounds(self, controller: str) -> int | None:
-        """The limit in force: bytes of `memory` or number of `pids`; None where there is none."""
-        version_1 = {"memory": "memory.limit_in_bytes"}
-        file = version_1.get(controller, f"{controller}.max") if self.version == 1 else f"{controller}.max"
-        try:
-            return int((self._directories[controller] / file).read_text())
-        except (OSError, KeyError, ValueError):  # `max` is no number
-            return None
-
     @property
     def procs(self) -> list[str]:
         return sorted({str(directory / "cgroup.procs") for directory in self._directories.values()})
@@ -168,6 +142,31 @@ class Cgroup:
         """Removes the directories; False while a process is still in one (try again a little later)."""
         left = [directory for directory in set(self._directories.values()) if not _remove(directory)]
         return not left
+
+
+class ForeignCgroup(Cgroup):
+    """The group that a process is in and that somebody else made: to read from. No controllers where it is not seen."""
+
+    def __init__(self, pid: int) -> None:
+        self.version = 1
+        self._directories = {}
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+                _, controllers, path = line.split(":", 2)
+                for controller in {"memory", "pids", "cpu"} & set(controllers.split(",")):
+                    self._directories[controller] = MOUNT / controller / path.lstrip("/")
+                if not controllers and (MOUNT / "cgroup.controllers").exists():
+                    self.version = 2
+                    self._directories = dict.fromkeys(("memory", "pids", "cpu"), MOUNT / path.lstrip("/"))
+        self._directories = {name: place for name, place in self._directories.items() if place.exists()}
+
+    def bounds(self, controller: str) -> int | None:
+        """The limit in force: bytes of `memory` or number of `pids`; None where there is none."""
+        file = "memory.limit_in_bytes" if (self.version, controller) == (1, "memory") else f"{controller}.max"
+        try:
+            return int((self._directories[controller] / file).read_text())
+        except (OSError, KeyError, ValueError):  # no limit is the word `max`
+            return None
 
 
 def _remove(directory: Path) -> bool:

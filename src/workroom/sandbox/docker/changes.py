@@ -17,19 +17,20 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from workroom.errors import ConfigError, SandboxUnavailable
-from workroom.sandbox.engine import Engine
+from workroom.sandbox.docker.container import PROGRAM, SIZED
+from workroom.sandbox.docker.engine import Engine
 
 if TYPE_CHECKING:
     from workroom.sandbox.image import Image
 
 HEADER = 512
 FORMAT = "workroom checkpoint 1"
-SIZED = ("testbed", "tmp", "var/tmp")  # file systems of their own, which Docker's list of changes does not know
-CHANGED, ADDED, REMOVED = 0, 1, 2  # of Docker's list
+SIZED_PLACES = tuple(path.lstrip("/") for path in SIZED)  # which Docker's list of changes does not know
+CHANGED, REMOVED = 0, 2  # of Docker's list, which has 1 for the added
 PACK = [
-    "/run/workroom-init", "agent", "--run", "/bin/tar", "--create", "--directory", "/", "--numeric-owner", "--xattrs",
+    PROGRAM, "agent", "--run", "/bin/tar", "--create", "--directory", "/", "--numeric-owner", "--xattrs",
     "--sparse", "--format=posix", "--ignore-failed-read", "--warning=none", "--null", "--verbatim-files-from",
-    "--no-recursion", "--files-from=-", "--recursion", *SIZED,
+    "--no-recursion", "--files-from=-", "--recursion", *SIZED_PLACES,
 ]  # fmt: skip
 
 
@@ -44,8 +45,7 @@ class Seed:
         """Hands it to an agent that was started with `--seed`, and waits until it has put everything in place."""
         listed = os.memfd_create("removed", os.MFD_CLOEXEC)
         try:
-            with open(listed, "wb", closefd=False) as file:
-                file.write(self.removed)
+            os.write(listed, self.removed)
             os.lseek(listed, 0, os.SEEK_SET)
             socket.send_fds(sock, [b"S"], [listed, self.archive.fileno()])
         finally:
@@ -69,10 +69,12 @@ class Seed:
 
 async def pack(engine: Engine, container: str, root: Path, archive: IO[bytes]) -> bytes:
     """Writes all that a container has changed over its image to `archive`; returns the paths to remove before."""
-    changes = await engine.call("GET", f"/containers/{container}/changes") or []
-    if isinstance(changes, dict):  # one line of JSON
-        changes = [changes]
-    kinds = {str(change["Path"]): int(change["Kind"]) for change in changes}
+    found = await engine.call("GET", f"/containers/{container}/json")
+    upper = found.get("GraphDriver", {}).get("Data", {}).get("UpperDir", "")
+    readable = os.geteuid() == 0 and os.access(upper, os.R_OK | os.X_OK)
+    kinds = await asyncio.to_thread(read_upper, upper) if readable else None
+    if kinds is None:
+        kinds = await ask_daemon(engine, container)
     kinds = {path: kind for path, kind in kinds.items() if not _is_ours(path)}
     start = archive.tell()
     listed = b"".join(os.fsencode(path.lstrip("/")) + b"\0" for path in kinds)
@@ -86,9 +88,35 @@ async def pack(engine: Engine, container: str, root: Path, archive: IO[bytes]) -
     return b"".join(os.fsencode(path) + b"\0" for path in removed)
 
 
+async def ask_daemon(engine: Engine, container: str) -> dict[str, int]:
+    """Path → kind of all that is not as in the image. The daemon compares all files of both: some seconds."""
+    changes = await engine.call("GET", f"/containers/{container}/changes") or []
+    return {str(change["Path"]): int(change["Kind"]) for change in changes}
+
+
+def read_upper(upper: str) -> dict[str, int] | None:
+    """The same from an overlay's upper layer, in milliseconds; None where it is written in a way we do not read.
+
+    A directory that hides the image's is one to remove, and then to put back with what is below it.
+    """
+    kinds: dict[str, int] = {}
+    for place, directories, files, descriptor in os.fwalk(upper):
+        top = place.removeprefix(upper)
+        for name in directories:
+            marks = os.listxattr(f"/proc/self/fd/{descriptor}/{name}", follow_symlinks=False)
+            if "trusted.overlay.redirect" in marks:
+                return None
+            kinds[f"{top}/{name}"] = REMOVED if "trusted.overlay.opaque" in marks else CHANGED
+        for name in files:
+            facts = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            whiteout = stat.S_ISCHR(facts.st_mode) and facts.st_rdev == 0
+            kinds[f"{top}/{name}"] = REMOVED if whiteout else CHANGED
+    return kinds
+
+
 async def write_checkpoint(target: Path, backend: str, image: "Image", engine: Engine, container: str) -> None:
     """Writes a new file."""
-    with target.open("xb") as file:
+    with target.open("x+b") as file:
         file.seek(HEADER)
         removed = await pack(engine, container, image.root, file)
         facts = {"format": FORMAT, "backend": backend, "image": image.digest, "archive": file.tell() - HEADER}
@@ -105,15 +133,8 @@ def open_checkpoint(source: Path, backend: str, digest: str) -> Seed:
         raise ConfigError(f"the checkpoint {source} cannot be read: {error.strerror}") from error
     try:
         facts = _header(file.read(HEADER))
-        if facts is None:
-            raise ConfigError(f"{source} is no checkpoint of the {backend} sandbox")
-        if facts["backend"] != backend:
-            raise ConfigError(f"{source} is a checkpoint of the {facts['backend']} sandbox: name that one")
-        if facts["image"] != digest:
-            raise ConfigError(
-                f"{source} was made over image {facts['image'][:12]}, this one is {digest[:12]}: name the image it was "
-                "made with"
-            )
+        if problem := _mismatch(facts, backend, digest):
+            raise ConfigError(f"{source} {problem}")  # noqa: TRY301
         file.seek(HEADER + int(facts["archive"]))
         removed = file.read()
         file.seek(HEADER)
@@ -123,18 +144,29 @@ def open_checkpoint(source: Path, backend: str, digest: str) -> Seed:
     return Seed(file, removed)
 
 
-def _header(line: bytes) -> dict[str, Any] | None:
+def _mismatch(facts: dict[str, Any], backend: str, digest: str) -> str:
+    if not facts:
+        return f"is no checkpoint of the {backend} sandbox"
+    if facts["backend"] != backend:
+        return f"is a checkpoint of the {facts['backend']} sandbox: name that one"
+    if facts["image"] != digest:
+        return f"was made over image {facts['image'][:12]}, this one is {digest[:12]}: name the image it was made with"
+    return ""
+
+
+def _header(line: bytes) -> dict[str, Any]:
+    """The facts of a checkpoint, none of any other file."""
     try:
         facts = json.loads(line)
         valid = facts["format"] == FORMAT and {"backend", "image", "archive"} <= facts.keys()
     except (ValueError, TypeError, KeyError, AttributeError):
-        return None
-    return dict(facts) if valid and len(line) == HEADER else None
+        return {}
+    return dict(facts) if valid and len(line) == HEADER else {}
 
 
 def _is_ours(path: str) -> bool:
     """What the mounts of every container leave in the list."""
-    return path.startswith("/run/workroom-") or path.lstrip("/") in SIZED
+    return path.startswith("/run/workroom-") or path.lstrip("/") in SIZED_PLACES
 
 
 def _in_the_way(archive: IO[bytes], kinds: dict[str, int], root: Path) -> list[str]:

@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,18 +46,16 @@ class Engine:
         method: str,
         path: str,
         *,
+        query: Mapping[str, str] | None = None,
         body: Any = None,
         content: AsyncIterator[bytes] | None = None,
         timeout: float | None = CALL_TIMEOUT,
-        **query: str,
     ) -> Any:
         """One call; returns what the answer's JSON means (a list of lines for a stream of it), None where empty."""
         transport = httpx2.AsyncHTTPTransport(uds=self._path, verify=False)
         try:
             async with httpx2.AsyncClient(transport=transport, timeout=timeout, trust_env=False) as client:
-                answer = await client.request(
-                    method, f"http://docker{path}", json=body, content=content, params=query or None
-                )
+                answer = await client.request(method, f"http://docker{path}", json=body, content=content, params=query)
         except (httpx2.TransportError, OSError) as error:
             raise self._absent(error) from error
         return _meaning(answer)
@@ -75,21 +73,22 @@ class Engine:
 
     async def remove(self, container: str) -> None:
         """Ends and removes a container and waits until it is gone; none is no error."""
+        path = f"/containers/{container}"
         try:
-            await self.call("DELETE", f"/containers/{container}", force="1", v="1")
+            try:
+                await self.call("DELETE", path, query={"force": "1", "v": "1"})
+            except EngineError as error:
+                if error.status != 409:  # it ended by itself, and the daemon is removing it already
+                    raise
+                await self.call("POST", f"{path}/wait", query={"condition": "removed"})
         except EngineError as error:
-            if error.status == 404:
-                return
-            if error.status != 409:  # it ended by itself, and the daemon is removing it already
+            if error.status != 404:
                 raise
-        async with asyncio.timeout(CALL_TIMEOUT):
-            while await self.find(f"/containers/{container}/json"):
-                await asyncio.sleep(0.02)
 
-    async def find(self, path: str, **query: str) -> Any:
+    async def find(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """What a GET answers, None where there is no such thing."""
         try:
-            return await self.call("GET", path, **query)
+            return await self.call("GET", path, query=query)
         except EngineError as error:
             if error.status == 404:
                 return None

@@ -1,0 +1,211 @@
+"""The Docker backend: one container a sandbox, with our own agent as its process 1; Podman's service does as well.
+
+    workroom ── Engine API ── container: guest agent (process 1) ── unix socket back to workroom
+
+The agent connects to a socket of a private directory that is bound into the container. When the host's end closes, by
+`stop` or by the death of workroom, the agent ends, so the container does, and the daemon removes it.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from workroom.errors import ConfigError, SandboxUnavailable
+from workroom.sandbox.backend import Counters, GuestFacts
+from workroom.sandbox.base import Limits
+from workroom.sandbox.cgroup import ForeignCgroup
+from workroom.sandbox.docker.changes import Seed, open_checkpoint, pack, write_checkpoint
+from workroom.sandbox.docker.container import PROGRAM, WATCH_PERIOD, disk_size, facts, settings
+from workroom.sandbox.docker.engine import Engine
+from workroom.sandbox.docker.image import import_image, tag
+from workroom.sandbox.image import Image
+from workroom.sandbox.ledger import state_dir
+
+START_TIMEOUT = 60.0
+
+
+class DockerBackend:
+    """Starts guests as containers of a Docker daemon."""
+
+    name = "docker"
+
+    async def start(
+        self, name: str, image: Image, limits: Limits, *, port: int | None, checkpoint: Path | None = None
+    ) -> "DockerGuest":
+        if image.is_host:
+            raise ConfigError(
+                "the image `host` is for bubblewrap only: build one with `workroom sandbox build`, name no other"
+            )
+        engine = Engine()
+        seed = None if checkpoint is None else open_checkpoint(checkpoint, self.name, image.digest)
+        try:
+            await import_image(engine, image)
+            return await _start(engine, name, image, limits, port, seed)
+        finally:
+            if seed is not None:
+                seed.close()
+
+    def collect(self, name: str) -> None:
+        """The container ends with its owner; what can be left is its directory, and all of it if the daemon hung."""
+        Engine().remove_now(_container(name))
+        shutil.rmtree(_place(name), ignore_errors=True)
+
+
+class DockerGuest:
+    """A running container, as its host sees it."""
+
+    def __init__(self, engine: Engine, name: str, image: Image, limits: Limits, sock: socket.socket, pid: int) -> None:
+        self.socket = sock
+        self.pid = pid
+        self.facts = GuestFacts()
+        self._engine = engine
+        self._container = _container(name)
+        self._image = image
+        self._limits = limits
+        self._cgroup = ForeignCgroup(pid)
+        self._disk_stops = 0
+        self._watch = asyncio.create_task(self._watchdisk_size())
+
+    def counters(self) -> Counters:
+        return Counters(self._cgroup.oom_kills(), self._cgroup.refused_starts(), self._disk_stops)
+
+    def memory(self) -> int | None:
+        return self._cgroup.memory()
+
+    def last_words(self) -> str:
+        return ""  # a start that fails is told by `start` already, before there is a guest
+
+    async def fork(self, name: str, *, idle: bool, port: int | None) -> "tuple[DockerGuest, DockerGuest]":  # noqa: ARG002
+        """This one goes on as it is; the files are copied into the other one, through an unnamed file."""
+        with tempfile.TemporaryFile(dir="/var/tmp", prefix="workroom-") as archive:
+            removed = await pack(self._engine, self._container, self._image.root, archive)
+            archive.seek(0)
+            seed = Seed(archive, removed)
+            return self, await _start(self._engine, name, self._image, self._limits, port, seed)
+
+    async def checkpoint(self, target: Path) -> None:
+        await write_checkpoint(target, "docker", self._image, self._engine, self._container)
+
+    async def stop(self) -> None:
+        self.socket.close()
+        self._watch.cancel()
+        await asyncio.wait([self._watch])
+        await self._engine.remove(self._container)
+
+    async def _watchdisk_size(self) -> None:
+        """Ends every process when the files outside the sized places pass the limit, and again when they still grow;
+        ends the sandbox when they go on to twice the limit."""
+        limit, before, stopped = disk_size(self._limits), 0, False
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            with contextlib.suppress(SandboxUnavailable):  # or so full of processes that none can be added
+                size = await self._root_size()
+                grown = size > max(limit, before)
+                if grown and not stopped:  # or it grew before they ended
+                    self._disk_stops += 1
+                    await self._end_processes(hard=size > 2 * limit and before > limit)
+                before, stopped = size, grown and not stopped
+            await asyncio.sleep(max(WATCH_PERIOD, 10 * (loop.time() - started)))
+
+    async def _root_size(self) -> int:
+        found = await self._engine.call("GET", f"/containers/{self._container}/json", query={"size": "1"})
+        return int(found.get("SizeRw") or 0)
+
+    async def _end_processes(self, *, hard: bool) -> None:
+        if hard:
+            await self._engine.call("POST", f"/containers/{self._container}/kill")
+        else:
+            await self._engine.run_detached(self._container, [PROGRAM, "agent", "--sweep", "all"])
+
+
+async def _start(
+    engine: Engine, name: str, image: Image, limits: Limits, port: int | None, seed: Seed | None
+) -> DockerGuest:
+    place = _place(name)
+    place.mkdir(mode=0o700, parents=True)
+    container = _container(name)
+    try:
+        with _listener(place) as listener:
+            body = settings(name, tag(image), place / "control", limits, port, seeded=seed is not None)
+            await _undisturbed(engine.call("POST", "/containers/create", query={"name": container}, body=body))
+            await _undisturbed(engine.call("POST", f"/containers/{container}/start"))
+            sock, pid = await _connected(engine, container, listener)
+    except BaseException:
+        with contextlib.suppress(SandboxUnavailable):
+            await engine.remove(container)
+        raise
+    finally:
+        shutil.rmtree(place, ignore_errors=True)  # one connection was all: the sandbox keeps a socket nobody hears
+    guest = DockerGuest(engine, name, image, limits, sock, pid)
+    try:
+        if seed is not None:
+            await seed.send(sock)
+        guest.facts = facts(limits, pid, await engine.call("GET", "/version"))
+    except BaseException:
+        await guest.stop()
+        raise
+    return guest
+
+
+async def _undisturbed(work: Coroutine[Any, Any, Any]) -> None:
+    """Waits for the end even when cancelled: a daemon that goes on alone would make what nobody removes any more."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        task.exception()  # marks it as seen
+        raise
+
+
+async def _connected(engine: Engine, container: str, listener: socket.socket) -> tuple[socket.socket, int]:
+    """The first connection to the socket, and the process on the host that is the container's first."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + START_TIMEOUT
+    while loop.time() < end:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                sock, _ = await loop.sock_accept(listener)
+                break
+        found = await engine.find(f"/containers/{container}/json")
+        if found is None or not found["State"]["Running"]:
+            raise SandboxUnavailable(
+                "the container's first process ended at once; `docker events` tells its exit code (98: a limit, the "
+                "egress port or the system-call filter could not be set; 126 or 127: the image is for another machine)"
+            )
+    else:
+        raise SandboxUnavailable(f"the container gave no sign of life in {START_TIMEOUT:.0f} s")
+    found = await engine.find(f"/containers/{container}/json")
+    return sock, int(found["State"]["Pid"]) if found else 0
+
+
+def _listener(place: Path) -> socket.socket:
+    """A socket that any user number may connect to; who cannot enter the directory cannot reach it."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    folder = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sock.bind(f"/proc/self/fd/{folder}/control")  # the path itself may be longer than an address can be
+        (place / "control").chmod(0o666)
+        sock.listen(1)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    finally:
+        os.close(folder)
+    return sock
+
+
+def _container(name: str) -> str:
+    return f"workroom-{name}"
+
+
+def _place(name: str) -> Path:
+    return state_dir() / "docker" / name

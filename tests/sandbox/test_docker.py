@@ -1,0 +1,234 @@
+"""What only the Docker backend has: its image, changes carried from one container to another, the watch of its disk."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SMALL
+from workroom.errors import ConfigError, SandboxGone, SandboxUnavailable
+from workroom.sandbox import Limits, Sandbox
+from workroom.sandbox.docker import DockerBackend
+from workroom.sandbox.docker.changes import REMOVED, ask_daemon, read_upper
+from workroom.sandbox.docker.engine import Engine
+from workroom.sandbox.image import ensure_image
+from workroom.sandbox.ledger import state_dir
+
+pytestmark = pytest.mark.usefixtures("docker")
+
+# Every way in which a file can differ from the image, in the root file system and in the sized places.
+CHANGE = r"""
+set -e
+echo new > /etc/new; echo changed >> /etc/group.bak; chmod 640 /etc/new; chown 7:8 /etc/new
+printf more >> /etc/services
+rm /etc/protocols; rm -rf /usr/share/perl5
+rm -rf /usr/share/doc; ln -s /testbed /usr/share/doc
+rm -rf /etc/alternatives; mkdir /etc/alternatives; echo only > /etc/alternatives/mine
+rm /etc/issue; mkdir -m 700 /etc/issue; echo in > /etc/issue/file
+ln /etc/new /etc/hard; ln -s nowhere /etc/soft; mkfifo /etc/pipe
+printf '#!/bin/sh\n' > /usr/local/bin/tool; chmod 4755 /usr/local/bin/tool
+echo task > /testbed/a; mkdir -p /testbed/sub; chown 9 /testbed/sub; echo t > /tmp/t; echo v > /var/tmp/v
+touch -d '2001-02-03 04:05:06 UTC' /testbed/a "/testbed/odd
+name" "/etc/odd
+name"
+truncate -s 1G /testbed/sparse
+"""
+SHOW = r"""
+cat /etc/new /testbed/a /tmp/t /var/tmp/v /etc/alternatives/* /etc/issue/file; tail -c 4 /etc/services; echo
+stat -c '%n %F %a %u:%g %h %s' /etc/new /etc/hard /etc/soft /etc/pipe /etc/issue /usr/local/bin/tool /testbed/sub \
+  /testbed/a /testbed /tmp /var/tmp /etc
+stat -c '%Y' /testbed/a
+ls -d /usr/share/perl5 /etc/protocols /etc/alternatives/* 2>&1
+readlink /usr/share/doc /etc/soft; du -k /testbed/sparse; ls -b /testbed; ls -b /etc | grep odd
+"""
+
+
+def test_a_fork_has_the_same_files_and_shares_none() -> None:
+    async def work() -> None:
+        async with Sandbox.open("docker", limits=SMALL) as box:
+            done = await box.exec(CHANGE)
+            assert done.exit_code == 0, done.stderr
+            await box.exec("sleep 60 & echo $! > /tmp/pid")
+            before = await box.exec(SHOW)
+            branch = await box.fork()
+            try:
+                assert (await branch.exec(SHOW)).stdout == before.stdout
+                await branch.exec("echo branch > /testbed/a; rm /etc/new")
+                assert (await box.exec(SHOW)).stdout == before.stdout
+                assert (await box.exec("kill -0 $(cat /tmp/pid)")).exit_code == 0, "what runs goes on"
+                again = await branch.fork()
+                assert (await again.exec("cat a; ls /etc/new")).stdout == "branch\n"
+                await again.close()
+            finally:
+                await branch.close()
+
+    asyncio.run(work())
+
+
+def test_a_checkpoint_is_put_back(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with Sandbox.open("docker", limits=SMALL) as box:
+            assert (await box.exec(CHANGE)).exit_code == 0
+            before = await box.exec(SHOW)
+            await box.checkpoint(tmp_path / "c")
+        assert (tmp_path / "c").stat().st_size < 10 << 20, "sparse files stay sparse"
+        async with Sandbox.open("docker", limits=SMALL, checkpoint=tmp_path / "c") as box:
+            assert (await box.exec(SHOW)).stdout == before.stdout
+            await box.checkpoint(tmp_path / "d")
+        async with Sandbox.open("docker", limits=SMALL, checkpoint=tmp_path / "d") as box:
+            assert (await box.exec(SHOW)).stdout == before.stdout
+
+    asyncio.run(work())
+
+
+def test_the_upper_layer_says_what_the_daemon_says() -> None:
+    async def work() -> None:
+        async with Sandbox.open("docker", limits=SMALL) as box:
+            await box.exec(CHANGE)
+            guest = box._guest
+            found = await Engine().call("GET", f"/containers/{guest._container}/json")  # type: ignore[attr-defined]
+            upper = found["GraphDriver"]["Data"].get("UpperDir", "")
+            if not os.access(upper, os.R_OK | os.X_OK):
+                pytest.skip("the daemon's files cannot be read by this user")
+            seen = read_upper(upper)
+            assert seen is not None
+            told = await ask_daemon(Engine(), guest._container)  # type: ignore[attr-defined]
+            # A directory that was replaced is one to remove for us, one with other contents for the daemon.
+            hidden = [path for path in told if any(path.startswith(f"{top}/") for top in seen if seen[top] == REMOVED)]
+            assert {path for path in told if path not in hidden} == {path for path in seen if path not in hidden}
+            assert {path for path in told if told[path] == REMOVED} - set(hidden) <= {
+                path for path in seen if seen[path] == REMOVED
+            }
+
+    asyncio.run(work())
+
+
+def test_a_file_that_is_no_checkpoint_of_this_image_is_refused(tmp_path: Path) -> None:
+    def start(**changed: object) -> None:
+        facts = {"format": "workroom checkpoint 1", "backend": "docker", "image": "0" * 64, "archive": 0} | changed
+        (tmp_path / "c").write_bytes(json.dumps(facts).encode().ljust(511) + b"\n")
+        asyncio.run(Sandbox.start("docker", limits=SMALL, checkpoint=tmp_path / "c"))
+
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        start(format="something else")
+    with pytest.raises(ConfigError, match="of the bwrap sandbox"):
+        start(backend="bwrap")
+    with pytest.raises(ConfigError, match="made over image 000000000000"):
+        start()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        asyncio.run(Sandbox.start("docker", limits=SMALL, checkpoint=tmp_path / "none"))
+    with pytest.raises(SandboxUnavailable, match="could not be put in place"):
+        start(image=ensure_image().digest, archive=5)
+    assert not list((state_dir() / "docker").iterdir())
+
+
+def test_apt_get_works_as_far_as_the_files_go() -> None:
+    """Packing and installing a package of our own needs no network, and all that apt-get needs of a root."""
+    script = r"""
+    set -e
+    mkdir -p p/DEBIAN p/opt/own; echo hello > p/opt/own/file; chown 33:33 p/opt/own/file
+    printf 'Package: own\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: x\n' > p/DEBIAN/control
+    dpkg-deb --build p own.deb > /dev/null
+    apt-get install -y ./own.deb
+    stat -c %u:%g /opt/own/file; setpriv --reuid 33 --clear-groups id -u
+    """
+
+    async def work() -> None:
+        async with Sandbox.open("docker", limits=SMALL) as box:
+            done = await box.exec(script)
+            assert done.stdout.endswith("33:33\n33\n"), (done.stdout, done.stderr)
+
+    asyncio.run(work())
+
+
+def test_the_root_file_system_is_watched() -> None:
+    async def work() -> None:
+        async with Sandbox.open("docker", limits=Limits(memory="512m", disk="50m")) as box:
+            done = await box.exec("for i in $(seq 7); do head -c 10M /dev/zero > /opt/$i; done; sleep 20", timeout=25)
+            assert (done.exit_code, done.limits_hit) == (137, ("disk",))
+            assert (await box.exec("sleep 1.5; echo here")).stdout == "here\n", "nothing grew"
+            with pytest.raises(SandboxGone):
+                for _ in range(10):
+                    await box.exec("while :; do head -c 5M /dev/zero >> /opt/more; sleep 0.3; done")
+
+    asyncio.run(work())
+
+
+def test_a_full_small_place_is_told() -> None:
+    async def work() -> None:
+        async with Sandbox.open("docker", limits=Limits(memory="512m", disk="50m")) as box:
+            done = await box.exec("head -c 60M /dev/zero > /var/tmp/x")
+            assert done.limits_hit == ("disk",)
+
+    asyncio.run(work())
+
+
+LEAVE = """
+import asyncio, os, signal
+from workroom.sandbox import Limits, Sandbox
+async def main():
+    box = await Sandbox.start("docker", limits=Limits(memory="256m"))
+    os.kill(box._guest.pid, signal.SIGSTOP)  # an agent that does not see its host go
+    print(box._entry.name, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+
+
+def test_what_a_dead_owner_left_is_collected() -> None:
+    done = subprocess.run([sys.executable, "-c", LEAVE], capture_output=True, text=True, check=False)
+    name = done.stdout.strip()
+    found = asyncio.run(Engine().find(f"/containers/workroom-{name}/json"))
+    assert found is not None, done.stderr
+    (state_dir() / "docker" / name).mkdir()
+    DockerBackend().collect(name)
+    DockerBackend().collect(name)
+    assert asyncio.run(Engine().find(f"/containers/workroom-{name}/json")) is None
+    assert not (state_dir() / "docker" / name).exists()
+
+
+def test_nothing_is_left_after_many_ends() -> None:
+    async def one(number: int) -> None:
+        box = await Sandbox.start("docker", limits=Limits(memory="256m"))
+        if number % 2:
+            await box.exec("sleep 60 &")
+        await box.close()
+        assert await Engine().find(f"/containers/{box._guest._container}/json") is None  # type: ignore[attr-defined]
+
+    async def work() -> None:
+        await asyncio.gather(*(one(number) for number in range(4)))
+
+    asyncio.run(work())
+
+
+def test_a_start_that_is_cancelled_leaves_nothing() -> None:
+    async def work(delay: float) -> None:
+        ours = {"all": "1", "filters": json.dumps({"name": [f"workroom-{os.getpid()}-"]})}
+        task = asyncio.create_task(Sandbox.start("docker", limits=Limits(memory="256m")))
+        await asyncio.sleep(delay)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not await Engine().call("GET", "/containers/json", query=ours)
+
+    for delay in (0.05, 0.15):
+        asyncio.run(work(delay))
+    assert not list((state_dir() / "docker").iterdir())
+
+
+def test_without_a_daemon_the_error_names_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with pytest.raises(SandboxUnavailable, match=r"no Docker daemon answers on unix:.*DOCKER_HOST"):
+        asyncio.run(Sandbox.start("docker"))
+    monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2375")
+    with pytest.raises(SandboxUnavailable, match="on this host"):
+        asyncio.run(Sandbox.start("docker"))
+
+
+def test_the_host_image_is_refused() -> None:
+    with pytest.raises(ConfigError, match="for bubblewrap only"):
+        asyncio.run(Sandbox.start("docker", image="host"))
