@@ -14,15 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SMALL, RunInBox
+from workroom.cli.promises import FOR_APT
 from workroom.errors import ConfigError, SandboxGone, TransferError
 from workroom.sandbox import Limits, Sandbox
 from workroom.sandbox.cgroup import hierarchy
 
 has_cgroups = hierarchy() is not None
-# What a backend may leave to a root inside that is an unprivileged user outside: what `apt-get install` needs.
-FOR_APT = sum(
-    1 << bit for bit in (0, 1, 3, 4, 5, 6, 7, 31)
-)  # CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETFCAP
 needs_memory_cgroup = pytest.mark.skipif(not has_cgroups, reason="no control group can be made by this user")
 
 

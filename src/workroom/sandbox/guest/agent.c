@@ -106,6 +106,10 @@ static int listen_on(unsigned port) {
     perror("agent: egress port");
     exit(98);
   }
+  if (fd == CONTROL_FD) { /* where none was inherited the number is still free, but not for this one */
+    fd = fcntl(fd, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
+    close(CONTROL_FD);
+  }
   return fd;
 }
 
