@@ -126,23 +126,29 @@ def test_a_file_that_is_no_checkpoint_of_this_image_is_refused(tmp_path: Path) -
     assert not list((state_dir() / "docker").iterdir())
 
 
-def test_apt_get_works_as_far_as_the_files_go() -> None:
-    """Packing and installing a package of our own needs no network, and all that apt-get needs of a root."""
+def test_apt_get_installs_a_package_with_files_and_a_user_of_its_own() -> None:
+    """A package that is made inside needs no network, and all that apt-get needs of a root."""
     script = r"""
     set -e
     mkdir -p p/DEBIAN p/opt/own; echo hello > p/opt/own/file; chown 33:33 p/opt/own/file
     printf 'Package: own\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: x\n' > p/DEBIAN/control
+    printf '#!/bin/sh\nadduser --quiet --system own\n' > p/DEBIAN/postinst; chmod 755 p/DEBIAN/postinst
     dpkg-deb --build p own.deb > /dev/null
     apt-get install -y ./own.deb
-    stat -c %u:%g /opt/own/file; setpriv --reuid 33 --clear-groups id -u
+    stat -c %u:%g /opt/own/file; su -s /bin/sh own -c 'id -un'
     """
 
     async def work() -> None:
         async with Sandbox.open("docker", limits=SMALL) as box:
             done = await box.exec(script)
-            assert done.stdout.endswith("33:33\n33\n"), (done.stdout, done.stderr)
+            assert done.stdout.endswith("33:33\nown\n"), (done.stdout, done.stderr)
 
     asyncio.run(work())
+
+
+async def grow(box: Sandbox) -> None:
+    for _ in range(20):
+        await box.exec("while :; do head -c 10M /dev/zero >> /opt/more; sleep 0.2; done")
 
 
 def test_the_root_file_system_is_watched() -> None:
@@ -152,8 +158,7 @@ def test_the_root_file_system_is_watched() -> None:
             assert (done.exit_code, done.limits_hit) == (137, ("disk",))
             assert (await box.exec("sleep 1.5; echo here")).stdout == "here\n", "nothing grew"
             with pytest.raises(SandboxGone):
-                for _ in range(10):
-                    await box.exec("while :; do head -c 5M /dev/zero >> /opt/more; sleep 0.3; done")
+                await grow(box)
 
     asyncio.run(work())
 

@@ -20,8 +20,8 @@ from workroom.errors import SandboxError, SandboxGone
 from workroom.sandbox import Limits, Sandbox
 
 LIMITS = Limits(memory="256m", pids=64, disk="64m", command_timeout=30)
-# What `apt-get install` needs of a root inside, where that is an unprivileged user outside: CHOWN, DAC_OVERRIDE, FOWNER,
-# FSETID, KILL, SETGID, SETUID and SETFCAP.
+# What `apt-get install` needs of a root inside, where that is an unprivileged user outside: CHOWN, DAC_OVERRIDE,
+# FOWNER, FSETID, KILL, SETGID, SETUID and SETFCAP.
 FOR_APT = sum(1 << bit for bit in (0, 1, 3, 4, 5, 6, 7, 31))
 _SECRET_NAME = "WORKROOM_CHECK_API_KEY"
 _FORK = """
