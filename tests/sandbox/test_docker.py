@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.command import SUBMIT, bash, script, workroom
 from tests.conftest import SMALL
 from workroom.errors import ConfigError, SandboxGone, SandboxUnavailable
 from workroom.sandbox import Limits, Sandbox
@@ -123,7 +124,7 @@ def test_a_file_that_is_no_checkpoint_of_this_image_is_refused(tmp_path: Path) -
         asyncio.run(Sandbox.start("docker", limits=SMALL, checkpoint=tmp_path / "none"))
     with pytest.raises(SandboxUnavailable, match="could not be put in place"):
         start(image=ensure_image().digest, archive=5)
-    assert not list((state_dir() / "docker").iterdir())
+    assert not list((state_dir() / "docker").glob(f"{os.getpid()}-*"))
 
 
 def test_apt_get_installs_a_package_with_files_and_a_user_of_its_own() -> None:
@@ -222,7 +223,21 @@ def test_a_start_that_is_cancelled_leaves_nothing() -> None:
 
     for delay in (0.05, 0.15):
         asyncio.run(work(delay))
-    assert not list((state_dir() / "docker").iterdir())
+    assert not list((state_dir() / "docker").glob(f"{os.getpid()}-*"))
+
+
+def test_the_command_line_runs_a_task_in_it(docker: str, tmp_path: Path) -> None:
+    model = script(tmp_path / "turns.jsonl", bash("echo 42 > answer.txt; hostname > output/where"), SUBMIT)
+    settings = {"WORKROOM_IMAGE": "default", "DOCKER_HOST": docker}
+    options = ("--sandbox", "docker", "--network", "none", "-m", model, "-o", "out")
+    done = workroom(tmp_path, "run", "What is 6 times 7?", *options, env=settings)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads((tmp_path / "out/run.json").read_text())["sandbox"]
+    assert facts["backend"] == "docker"
+    assert facts["enforcement"]["user"]
+    assert "42" in done.stdout
+    checked = workroom(tmp_path, "sandbox", "check", "--sandbox", "docker", env=settings)
+    assert checked.returncode == (5 if "not enforced" in facts["enforcement"]["user"] else 0), checked.stdout
 
 
 def test_without_a_daemon_the_error_names_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from workroom.sandbox.backend import Counters, GuestFacts
 from workroom.sandbox.base import Limits
 from workroom.sandbox.cgroup import ForeignCgroup
 from workroom.sandbox.docker.changes import Seed, open_checkpoint, pack, write_checkpoint
-from workroom.sandbox.docker.container import PROGRAM, WATCH_PERIOD, disk_size, facts, settings
+from workroom.sandbox.docker.container import PROGRAM, WATCH_PERIOD, disk_size, facts, is_podman, settings
 from workroom.sandbox.docker.engine import Engine
 from workroom.sandbox.docker.image import import_image, tag
 from workroom.sandbox.image import Image
@@ -133,7 +133,11 @@ async def _start(
     container = _container(name)
     try:
         with _listener(place) as listener:
-            body = settings(name, tag(image), place / "control", limits, port, seeded=seed is not None)
+            version = await engine.call("GET", "/version")
+            body = settings(
+                name, tag(image), place / "control", limits, port,
+                seeded=seed is not None, podman=is_podman(version),
+            )  # fmt: skip
             await _undisturbed(engine.call("POST", "/containers/create", query={"name": container}, body=body))
             await _undisturbed(engine.call("POST", f"/containers/{container}/start"))
             sock, pid = await _connected(engine, container, listener)
@@ -147,7 +151,7 @@ async def _start(
     try:
         if seed is not None:
             await seed.send(sock)
-        guest.facts = facts(limits, pid, await engine.call("GET", "/version"))
+        guest.facts = facts(limits, pid, version)
     except BaseException:
         await guest.stop()
         raise

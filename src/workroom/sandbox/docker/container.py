@@ -20,13 +20,20 @@ SIZED = {"/testbed": "0755", "/tmp": "1777", "/var/tmp": "1777"}
 MASKED_TOO = "asound latency_stats timer_stats interrupts".split()
 
 
-def settings(name: str, image: str, control: Path, limits: Limits, port: int | None, *, seeded: bool) -> dict[str, Any]:
+def settings(
+    name: str, image: str, control: Path, limits: Limits, port: int | None, *, seeded: bool, podman: bool
+) -> dict[str, Any]:
     """What the container is made with, as the Engine API takes it."""
     memory, disk = parse_size(limits.memory), disk_size(limits)
-    agent = ["agent", "--files", str(OPEN_FILES), "--connect", CONTROL]
+    agent = ["agent", "--connect", CONTROL]
     agent += ["--port", str(port)] if port is not None else []
     agent += ["--seed", "yes"] if seeded else []
-    sized = f"exec,nosuid,nodev,size={disk},nr_inodes={min(1 << 20, max(16384, disk // 8192))}"
+    sized = f"exec,nosuid,nodev,size={disk}"
+    if not podman:
+        sized += f",nr_inodes={min(1 << 20, max(16384, disk // 8192))}"
+    ulimits = {"core": 0, "nofile": OPEN_FILES}
+    if podman:  # it would raise this one, which not every root may
+        ulimits["nproc"] = 4096
     return {
         "Image": image,
         "Entrypoint": [PROGRAM],
@@ -58,9 +65,14 @@ def settings(name: str, image: str, control: Path, limits: Limits, port: int | N
             "SecurityOpt": ["no-new-privileges"],
             "ShmSize": min(256 << 20, memory // 8),
             "Tmpfs": {path: f"{sized},mode={mode}" for path, mode in SIZED.items()},
-            "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
+            "Ulimits": [{"Name": name, "Soft": value, "Hard": value} for name, value in ulimits.items()],
         },
     }
+
+
+def is_podman(version: dict[str, Any]) -> bool:
+    """Whether the daemon is Podman's service, which differs in details."""
+    return any(part["Name"] == "Podman Engine" for part in version.get("Components") or ())
 
 
 def facts(limits: Limits, pid: int, version: dict[str, Any]) -> GuestFacts:
@@ -91,12 +103,13 @@ def facts(limits: Limits, pid: int, version: dict[str, Any]) -> GuestFacts:
             "disk": f"tmpfs size for each of {', '.join(SIZED)}"
             + (", lowered to fit into memory" if disk < parse_size(limits.disk) else "")
             + f"; elsewhere best effort: looked at every {WATCH_PERIOD} s, above the limit all processes are ended, "
-            "and the sandbox where it grows on to twice of it; number of files: bounded in the tmpfs only",
+            "and the sandbox where it grows on to twice of it; number of files: "
+            + ("by memory only" if is_podman(version) else "bounded in the tmpfs only"),
             "time": "agent in the sandbox, watched from outside",
             "network": "network namespace",
             "user": _user(pid),
         },
-        versions={"docker": version["Version"], "kernel": os.uname().release}
+        versions={"podman" if is_podman(version) else "docker": version["Version"], "kernel": os.uname().release}
         | {name: runtime[name] for name in ("runc", "crun", "containerd") if name in runtime},
     )
 
@@ -111,7 +124,7 @@ def _user(pid: int) -> str:
         return f"user namespace: root inside is user {first} outside"
     return (
         "not enforced: root inside is root of the host, held by capabilities, system-call filter and namespaces only; "
-        "start the daemon with --userns-remap=default"
+        "start Docker's daemon with --userns-remap=default, Podman's as an ordinary user"
     )
 
 

@@ -29,11 +29,10 @@ async def import_image(engine: Engine, image: Image) -> None:
                 await asyncio.sleep(0.2)
         if await engine.find(f"/images/{tag(image)}/json"):
             return
-        repository, _, name = tag(image).partition(":")
         labels = f"LABEL workroom.digest={image.digest}"
         await engine.call(
             "POST", "/images/create", content=_archive(image.root), timeout=None,
-            query={"fromSrc": "-", "repo": repository, "tag": name, "changes": labels},
+            query={"fromSrc": "-", "repo": tag(image), "changes": labels},
         )  # fmt: skip
 
 
