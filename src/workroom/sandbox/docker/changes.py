@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 HEADER = 512
 FORMAT = "workroom checkpoint 1"
 SIZED_PLACES = tuple(path.lstrip("/") for path in SIZED)  # which Docker's list of changes does not know
+MADE_BY_ENGINE = "dev dev/console dev/pts dev/shm proc sys .dockerenv run/.containerenv etc/mtab".split()
+KEPT_BY_ENGINE = ("etc/hosts", "etc/hostname", "etc/resolv.conf")  # files of its own in place of the image's
 CHANGED, REMOVED = 0, 2  # of Docker's list, which has 1 for the added
 PACK = [
     PROGRAM, "agent", "--run", "/bin/tar", "--create", "--directory", "/", "--numeric-owner", "--xattrs",
@@ -165,8 +167,8 @@ def _header(line: bytes) -> dict[str, Any]:
 
 
 def _is_ours(path: str) -> bool:
-    """What the mounts of every container leave in the list."""
-    return path.startswith("/run/workroom-") or path.lstrip("/") in SIZED_PLACES
+    """What the start of every container leaves in the list, by the engine and by our mounts."""
+    return path.startswith("/run/workroom-") or path.lstrip("/") in (*SIZED_PLACES, *MADE_BY_ENGINE, *KEPT_BY_ENGINE)
 
 
 def _in_the_way(archive: IO[bytes], kinds: dict[str, int], root: Path) -> list[str]:

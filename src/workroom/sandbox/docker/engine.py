@@ -74,16 +74,17 @@ class Engine:
     async def remove(self, container: str) -> None:
         """Ends and removes a container and waits until it is gone; none is no error."""
         path = f"/containers/{container}"
-        try:
+        for pause in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 0):  # seconds; in the end it is an error
             try:
                 await self.call("DELETE", path, query={"force": "1", "v": "1"})
             except EngineError as error:
-                if error.status != 409:  # it ended by itself, and the daemon is removing it already
+                if error.status == 404:
+                    return
+                if not pause or (error.status < 500 and error.status != 409):
                     raise
-                await self.call("POST", f"{path}/wait", query={"condition": "removed"})
-        except EngineError as error:
-            if error.status != 404:
-                raise
+                await asyncio.sleep(pause)  # it ended by itself, and the daemon is removing it already
+            else:
+                return
 
     async def find(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """What a GET answers, None where there is no such thing."""
