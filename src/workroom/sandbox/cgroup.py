@@ -153,12 +153,21 @@ class ForeignCgroup(Cgroup):
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
                 _, controllers, path = line.split(":", 2)
-                for controller in {"memory", "pids", "cpu"} & set(controllers.split(",")):
+                for controller in {"memory", "pids", "cpu", "cpuacct"} & set(controllers.split(",")):
                     self._directories[controller] = MOUNT / controller / path.lstrip("/")
                 if not controllers and (MOUNT / "cgroup.controllers").exists():
                     self.version = 2
                     self._directories = dict.fromkeys(("memory", "pids", "cpu"), MOUNT / path.lstrip("/"))
         self._directories = {name: place for name, place in self._directories.items() if place.exists()}
+
+    def cpu_used(self) -> int | None:
+        """Processor time so far, in some unit: where it stands still, nothing runs. None where it is not told."""
+        if self.version == 2:
+            return self._counter("cpu", "cpu.stat", "usage_usec ") or None
+        try:
+            return int((self._directories["cpuacct"] / "cpuacct.usage").read_text())
+        except (OSError, KeyError, ValueError):
+            return None
 
     def bounds(self, controller: str) -> int | None:
         """The limit in force: bytes of `memory` or number of `pids`; None where there is none."""

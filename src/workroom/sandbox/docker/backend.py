@@ -101,17 +101,18 @@ class DockerGuest:
     async def _watchdisk_size(self) -> None:
         """Ends every process when the files outside the sized places pass the limit, and again when they still grow;
         ends the sandbox when they go on to twice the limit."""
-        limit, before, stopped = disk_size(self._limits), 0, False
+        limit, before, stopped, used = disk_size(self._limits), 0, False, None
         loop = asyncio.get_running_loop()
         while True:
-            started = loop.time()
-            with contextlib.suppress(SandboxUnavailable):  # or so full of processes that none can be added
-                size = await self._root_size()
-                grown = size > max(limit, before)
-                if grown and not stopped:  # or it grew before they ended
-                    self._disk_stops += 1
-                    await self._end_processes(hard=size > 2 * limit and before > limit)
-                before, stopped = size, grown and not stopped
+            started, last, used = loop.time(), used, self._cgroup.cpu_used()
+            if used is None or used != last:  # else nothing ran, so nothing was written
+                with contextlib.suppress(SandboxUnavailable):  # so full of processes that none can be added, or gone
+                    size = await self._root_size()
+                    grown = size > max(limit, before)
+                    if grown and not stopped:  # or it grew before they ended
+                        self._disk_stops += 1
+                        await self._end_processes(hard=size > 2 * limit and before > limit)
+                    before, stopped = size, grown and not stopped
             await asyncio.sleep(max(WATCH_PERIOD, 10 * (loop.time() - started)))
 
     async def _root_size(self) -> int:
