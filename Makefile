@@ -34,11 +34,11 @@ run: image model ## solves a question over five log files with the local model, 
 	$(BIN)/workroom run @$(EXAMPLE)/task.md -i $(EXAMPLE)/documents
 
 docker: ## a Docker daemon for the tests where none answers (`scripts/docker-daemon stop` ends it)
-	@./scripts/docker-daemon start
+	@PYTHON=$(PYTHON) ./scripts/docker-daemon start
 
 test: image model ## every test, against real sandboxes and a real model server
 	@$(BIN)/workroom models pull local/smollm2-135m
-	@DOCKER=$$(./scripts/docker-daemon start) && echo "· Docker on $$DOCKER" || true
+	@DOCKER=$$(PYTHON=$(PYTHON) ./scripts/docker-daemon start) && echo "· Docker on $$DOCKER" || true
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: install ## ruff and mypy
