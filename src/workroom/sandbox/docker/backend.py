@@ -83,11 +83,16 @@ class DockerGuest:
 
     async def fork(self, name: str, *, idle: bool, port: int | None) -> "tuple[DockerGuest, DockerGuest]":  # noqa: ARG002
         """This one goes on as it is; the files are copied into the other one, through an unnamed file."""
-        with tempfile.TemporaryFile(dir="/var/tmp", prefix="workroom-") as archive:
-            removed = await pack(self._engine, self._container, self._image.root, archive)
-            archive.seek(0)
-            seed = Seed(archive, removed)
-            return self, await _start(self._engine, name, self._image, self._limits, port, seed)
+        try:
+            with tempfile.TemporaryFile(dir=os.environ.get("TMPDIR", "/var/tmp"), prefix="workroom-") as archive:
+                removed = await pack(self._engine, self._container, self._image.root, archive)
+                archive.seek(0)
+                seed = Seed(archive, removed)
+                return self, await _start(self._engine, name, self._image, self._limits, port, seed)
+        except OSError as error:
+            raise SandboxUnavailable(
+                f"the files of the sandbox could not be copied ({error.strerror}): name a roomier directory in TMPDIR"
+            ) from error
 
     async def checkpoint(self, target: Path) -> None:
         await write_checkpoint(target, "docker", self._image, self._engine, self._container)

@@ -72,7 +72,8 @@ class Seed:
 async def pack(engine: Engine, container: str, root: Path, archive: IO[bytes]) -> bytes:
     """Writes all that a container has changed over its image to `archive`; returns the paths to remove before."""
     found = await engine.call("GET", f"/containers/{container}/json")
-    upper = found.get("GraphDriver", {}).get("Data", {}).get("UpperDir", "")
+    driver = found.get("GraphDriver") or {}  # not told by newer image stores
+    upper = (driver.get("Data") or {}).get("UpperDir", "")
     readable = os.geteuid() == 0 and os.access(upper, os.R_OK | os.X_OK)
     kinds = await asyncio.to_thread(read_upper, upper) if readable else None
     if kinds is None:
