@@ -70,7 +70,7 @@ class DockerGuest:
         self._limits = limits
         self._cgroup = ForeignCgroup(pid)
         self._disk_stops = 0
-        self._watch = asyncio.create_task(self._watchdisk_size())
+        self._watch = asyncio.create_task(self._watch_disk())
 
     def counters(self) -> Counters:
         return Counters(self._cgroup.oom_kills(), self._cgroup.refused_starts(), self._disk_stops)
@@ -103,7 +103,7 @@ class DockerGuest:
         await asyncio.wait([self._watch])
         await self._engine.remove(self._container)
 
-    async def _watchdisk_size(self) -> None:
+    async def _watch_disk(self) -> None:
         """Ends every process when the files outside the sized places pass the limit, and again when they still grow;
         ends the sandbox when they go on to twice the limit."""
         limit, before, stopped, used = disk_size(self._limits), 0, False, None
@@ -135,8 +135,11 @@ async def _start(
     engine: Engine, name: str, image: Image, limits: Limits, port: int | None, seed: Seed | None
 ) -> DockerGuest:
     place = _place(name)
-    place.mkdir(mode=0o700, parents=True)
     container = _container(name)
+    try:
+        place.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise SandboxUnavailable(f"the sandbox's socket cannot be made in {place}: {error.strerror}") from error
     try:
         with _listener(place) as listener:
             version = await engine.call("GET", "/version")
@@ -192,7 +195,11 @@ async def _connected(engine: Engine, container: str, listener: socket.socket) ->
             )
     else:
         raise SandboxUnavailable(f"the container gave no sign of life in {START_TIMEOUT:.0f} s")
-    found = await engine.find(f"/containers/{container}/json")
+    try:
+        found = await engine.find(f"/containers/{container}/json")
+    except BaseException:
+        sock.close()
+        raise
     return sock, int(found["State"]["Pid"]) if found else 0
 
 
