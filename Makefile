@@ -8,7 +8,7 @@ ECOSYSTEM := tests/integrations
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
   --custom-compile-command "make lock"
 
-.PHONY: help install system run image model test lint docs bench lock clean
+.PHONY: help install system run image model docker test lint docs bench lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -42,8 +42,12 @@ model: install
 run: image model ## solves a question over five log files with the local model, in a sandbox
 	$(BIN)/workroom run @$(EXAMPLE)/task.md -i $(EXAMPLE)/documents
 
+docker: ## a Docker daemon for the tests where none answers (`scripts/docker-daemon stop` ends it)
+	@PYTHON=$(PYTHON) ./scripts/docker-daemon start
+
 test: image model $(VENV)/.ecosystem ## every test, against real sandboxes and a real model server
 	@$(BIN)/workroom models pull local/smollm2-135m
+	@DOCKER=$$(PYTHON=$(PYTHON) ./scripts/docker-daemon start) && echo "· Docker on $$DOCKER" || true
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: install $(VENV)/.ecosystem ## ruff and mypy

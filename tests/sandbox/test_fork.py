@@ -1,6 +1,7 @@
 """Forks and checkpoints, for every backend: the same files, then nothing in common."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -121,17 +122,31 @@ def test_a_checkpoint_comes_back_in_another_sandbox(run_in_box: RunInBox, backen
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint\n", b'{"workroom_checkpoint": 99}\n', b'[1]\n{"x": 2}', None])
-def test_what_is_no_checkpoint_is_refused(backend: str, tmp_path: Path, content: bytes | None) -> None:
+FITTING: dict[str, object] = {"workroom_checkpoint": 1, "layers": 1, "archive": 0}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read"),
+        (b"", "no checkpoint"),
+        (b"no checkpoint\n" * 99, "no checkpoint"),
+        (json.dumps(FITTING | {"workroom_checkpoint": 99}).encode(), "no checkpoint"),
+        (json.dumps(FITTING | {"backend": "another"}).encode(), "of the backend another"),
+        (json.dumps(FITTING | {"backend": None, "image": "0" * 64}).encode(), "made over the image 000000000000"),
+    ],
+    ids=["missing", "empty", "text", "later version", "other backend", "other image"],
+)
+def test_what_is_no_checkpoint_is_refused(backend: str, tmp_path: Path, content: bytes | None, words: str) -> None:
     file = tmp_path / "checkpoint"
     if content is not None:
-        file.write_bytes(content)
+        file.write_bytes(content.replace(b'"backend": null', f'"backend": "{backend}"'.encode()).ljust(512))
 
     async def start() -> None:
         async with Sandbox.open(backend, limits=SMALL, checkpoint=file):
             pass
 
-    with pytest.raises(ConfigError, match="checkpoint"):
+    with pytest.raises(ConfigError, match=words):
         asyncio.run(start())
 
 

@@ -20,6 +20,9 @@ from workroom.errors import SandboxError, SandboxGone
 from workroom.sandbox import Limits, Sandbox
 
 LIMITS = Limits(memory="256m", pids=64, disk="64m", command_timeout=30)
+# What `apt-get install` needs of a root inside, where that is an unprivileged user outside: CHOWN, DAC_OVERRIDE,
+# FOWNER, FSETID, KILL, SETGID, SETUID and SETFCAP.
+FOR_APT = sum(1 << bit for bit in (0, 1, 3, 4, 5, 6, 7, 31))
 _SECRET_NAME = "WORKROOM_CHECK_API_KEY"
 _FORK = """
 import os, time
@@ -141,11 +144,15 @@ async def _privileges(box: Sandbox, decoys: Decoys) -> str:
     status = dict(
         line.split(":", 1) for line in (await box.exec("cat /proc/self/status")).stdout.splitlines() if ":" in line
     )
-    wanted = {"CapEff": "0000000000000000", "CapPrm": "0000000000000000", "NoNewPrivs": "1", "Seccomp": "2"}
-    found = {name: status.get(name, "").strip() for name in wanted}
-    wrong = [f"{name} is {found[name]!r}" for name in wanted if found[name] != wanted[name]]
+    wanted = {"NoNewPrivs": "1", "Seccomp": "2"}
+    found = {name: status.get(name, "").strip() for name in (*wanted, "CapEff", "CapPrm", "CapBnd")}
+    wrong = [name for name in wanted if found[name] != wanted[name]]
+    wrong += [name for name in found if name.startswith("Cap") and int(found[name] or "-1", 16) & ~FOR_APT]
     if wrong:
-        return ", ".join(wrong)
+        return ", ".join(f"{name} is {found[name]!r}" for name in wrong)
+    user = box.facts.enforcement.get("user", "")
+    if "not enforced" in user:
+        return user
     for command, what in (
         ("unshare --user true", "made a user namespace"),
         ("mount -t tmpfs none /mnt", "mounted a file system"),

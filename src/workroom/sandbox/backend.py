@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from workroom.sandbox.image import Image
 
 
-BACKENDS = ("bwrap",)
+BACKENDS = ("bwrap", "docker")
 
 
 @dataclass(slots=True)
@@ -28,10 +28,12 @@ class GuestFacts:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Processes that were ended for lack of memory, and starts of processes that were refused, so far."""
+    """Processes that were ended for lack of memory, starts of processes that were refused, and how often all was
+    ended because the disk's limit was passed, so far."""
 
     oom_kills: int = 0
     refused_starts: int = 0
+    disk_stops: int = 0
 
 
 class Guest(Protocol):
@@ -76,6 +78,11 @@ class Backend(Protocol):
 
     name: str
 
+    @property
+    def place(self) -> str:
+        """Where it starts them, for `collect`: the address of a daemon, say."""
+        ...
+
     async def start(
         self, name: str, image: "Image", limits: "Limits", *, port: int | None, checkpoint: "Path | None" = None
     ) -> Guest:
@@ -85,8 +92,11 @@ class Backend(Protocol):
         """
         ...
 
-    def collect(self, name: str) -> None:
-        """Ends and removes whatever a dead owner left of the sandbox `name`; nothing left is no error."""
+    def collect(self, name: str, place: str) -> None:
+        """Ends and removes whatever a dead owner left of the sandbox `name`; nothing left is no error.
+
+        To be called without a running event loop. Raises SandboxUnavailable where it cannot be told what is left.
+        """
         ...
 
 
@@ -96,4 +106,8 @@ def find_backend(name: str) -> Backend:
         from workroom.sandbox.bwrap import BwrapBackend
 
         return BwrapBackend()
+    if name == "docker":
+        from workroom.sandbox.docker import DockerBackend
+
+        return DockerBackend()
     raise ConfigError(f"there is no sandbox backend {name!r}; there is: {', '.join(BACKENDS)}")

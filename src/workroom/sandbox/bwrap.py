@@ -56,13 +56,15 @@ class BwrapBackend:
             plan = Plan(image, limits, _empty(limits), ids, port=port)
             if checkpoint is None:
                 return await _launch(name, plan)
-            with checkpoints.opened(checkpoint, self.name, image) as (file, layers):
+            with checkpoints.opened(checkpoint, self.name, image) as (file, head):
                 try:
-                    return await _restore(name, plan, file, layers)
+                    return await _restore(name, plan, file.fileno(), int(head.get("layers", 0)))
                 except TransferError as error:
                     raise ConfigError(f"the checkpoint {checkpoint} is damaged or too large: {error}") from error
 
-    def collect(self, name: str) -> None:
+    place = ""
+
+    def collect(self, name: str, place: str) -> None:  # noqa: ARG002 - there is but one
         """Its processes end with their owner; the control groups are what can be left."""
         where = hierarchy()
         for parent in set(where.parents.values()) if where else ():
@@ -140,8 +142,10 @@ class BwrapGuest:
 
     async def checkpoint(self, target: Path) -> None:
         layers = len(self._plan.files.layers) + 1
-        with checkpoints.created(target, BwrapBackend.name, self._plan.image, layers) as file:
-            await self._save(file)
+        with checkpoints.created(target) as file:
+            file.write(checkpoints.header(BwrapBackend.name, self._plan.image, layers=layers))
+            file.flush()
+            await self._save(file.fileno())
 
     async def stop(self) -> None:
         await self._end()

@@ -150,12 +150,49 @@ class Cgroup:
         directory = self._directories.get("memory")
         if directory is None:
             return None
-        return int((directory / ("memory.usage_in_bytes" if self.version == 1 else "memory.current")).read_text())
+        try:
+            return int((directory / ("memory.usage_in_bytes" if self.version == 1 else "memory.current")).read_text())
+        except FileNotFoundError:  # it died
+            return None
 
     def remove_now(self) -> bool:
         """Removes the directories; False while a process is still in one (try again a little later)."""
         left = [directory for directory in set(self._directories.values()) if not _remove(directory)]
         return not left
+
+
+class ForeignCgroup(Cgroup):
+    """The group that a process is in and that somebody else made: to read from. No controllers where it is not seen."""
+
+    def __init__(self, pid: int) -> None:
+        self.version = 1
+        self._directories = {}
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+                _, controllers, path = line.split(":", 2)
+                for controller in {"memory", "pids", "cpu", "cpuacct"} & set(controllers.split(",")):
+                    self._directories[controller] = MOUNT / controller / path.lstrip("/")
+                if not controllers and (MOUNT / "cgroup.controllers").exists():
+                    self.version = 2
+                    self._directories = dict.fromkeys(("memory", "pids", "cpu"), MOUNT / path.lstrip("/"))
+        self._directories = {name: place for name, place in self._directories.items() if place.exists()}
+
+    def cpu_used(self) -> int | None:
+        """Processor time so far, in some unit: where it stands still, nothing runs. None where it is not told."""
+        if self.version == 2:
+            return self._counter("cpu", "cpu.stat", "usage_usec ") or None
+        try:
+            return int((self._directories["cpuacct"] / "cpuacct.usage").read_text())
+        except (OSError, KeyError, ValueError):
+            return None
+
+    def bounds(self, controller: str) -> int | None:
+        """The limit in force: bytes of `memory` or number of `pids`; None where there is none."""
+        file = "memory.limit_in_bytes" if (self.version, controller) == (1, "memory") else f"{controller}.max"
+        try:
+            return int((self._directories[controller] / file).read_text())
+        except (OSError, KeyError, ValueError):  # no limit is the word `max`
+            return None
 
 
 def _remove(directory: Path) -> bool:

@@ -1,6 +1,7 @@
-"""Checkpoint files: one line that says what it is, then what the backend has packed.
+"""Checkpoint files: HEADER bytes that say what it is, then what the backend has packed.
 
-The line is JSON with `workroom_checkpoint` (the version of this form), `backend`, `image` (its digest) and `layers`.
+The header is a line of JSON, filled up with blanks: `workroom_checkpoint` (the version of this form), `backend`,
+`image` (its digest), and what else the backend needs.
 """
 
 import json
@@ -8,43 +9,43 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from workroom.errors import ConfigError, SandboxUnavailable
 from workroom.sandbox.image import Image
 
+HEADER = 512
 VERSION = 1
-_LINE = 4096
+
+
+def header(backend: str, image: Image, **facts: int) -> bytes:
+    """What a checkpoint begins with."""
+    head = {"workroom_checkpoint": VERSION, "backend": backend, "image": image.digest, **facts}
+    return json.dumps(head).encode().ljust(HEADER - 1) + b"\n"
 
 
 @contextmanager
-def created(path: Path, backend: str, image: Image, layers: int) -> Iterator[int]:
-    """A new file with its line written; yields a descriptor for what follows. It is on the disk after the block."""
-    head = {"workroom_checkpoint": VERSION, "backend": backend, "image": image.digest, "layers": layers}
+def created(path: Path) -> Iterator[IO[bytes]]:
+    """A new file, which is on the disk after the block. Raises SandboxUnavailable where it cannot be written."""
     try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with path.open("x+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as error:
-        raise ConfigError(f"the checkpoint {path} cannot be written: {error.strerror}") from error
-    try:
-        os.write(file, json.dumps(head).encode() + b"\n")
-        yield file
-        os.fsync(file)
-    except OSError as error:
-        raise SandboxUnavailable(f"the checkpoint {path} cannot be written: {error.strerror}") from error
-    finally:
-        os.close(file)
+        raise SandboxUnavailable(f"the checkpoint {path} could not be written: {error.strerror}") from error
 
 
 @contextmanager
-def opened(path: Path, backend: str, image: Image) -> Iterator[tuple[int, int]]:
-    """Yields a descriptor behind the line, and the number of layers. Raises ConfigError where it does not fit."""
+def opened(path: Path, backend: str, image: Image) -> Iterator[tuple[IO[bytes], dict[str, Any]]]:
+    """Yields the file, positioned behind its header, and the header. Raises ConfigError where it does not fit."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = path.open("rb")
     except OSError as error:
         raise ConfigError(f"the checkpoint {path} cannot be read: {error.strerror}") from error
-    try:
-        line, found, _ = os.read(file, _LINE).partition(b"\n")
+    with file:
         try:
-            head = json.loads(line) if found else None
+            head = json.loads(file.read(HEADER))
         except ValueError:
             head = None
         if not isinstance(head, dict) or head.get("workroom_checkpoint") != VERSION:
@@ -53,10 +54,9 @@ def opened(path: Path, backend: str, image: Image) -> Iterator[tuple[int, int]]:
             raise ConfigError(f"{path} is a checkpoint of the backend {head.get('backend')}, not of {backend}")
         if head.get("image") != image.digest:
             raise ConfigError(
-                f"{path} was made over the image {str(head.get('image'))[:12]}, not over {image.name} "
-                f"({image.digest[:12]}): build that one, or name it with image="
+                f"the checkpoint {path} was made over the image {str(head.get('image'))[:12]}, not over {image.name} "
+                f"({image.digest[:12]}): name that one"
             )
-        os.lseek(file, len(line) + 1, os.SEEK_SET)
-        yield file, int(head.get("layers", 1))
-    finally:
-        os.close(file)
+        file.seek(HEADER)  # for those who go on by its descriptor, too
+        os.lseek(file.fileno(), HEADER, os.SEEK_SET)
+        yield file, head

@@ -21,7 +21,7 @@ def collect_abandoned(name: str | None = None) -> tuple[list[Entry], list[str]]:
         if not entry.abandoned or name not in (None, entry.name):
             continue
         try:
-            find_backend(entry.backend).collect(entry.name)
+            find_backend(entry.backend).collect(entry.name, entry.place)
         except (ConfigError, SandboxError, OSError) as error:
             problems.append(f"{entry.name} ({entry.backend}) could not be removed: {error}")
         else:

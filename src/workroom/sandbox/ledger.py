@@ -21,7 +21,10 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One sandbox. `name` is unique on this host; `started` in clock ticks since boot; `created` in Unix time."""
+    """One sandbox. `name` is unique on this host; `started` in clock ticks since boot; `created` in Unix time.
+
+    `place` is what its backend goes by to find it again, see `Backend.place`.
+    """
 
     name: str
     backend: str
@@ -32,6 +35,7 @@ class Entry:
     boot: str
     namespace: str
     created: float
+    place: str = ""
 
     @property
     def abandoned(self) -> bool:
@@ -41,12 +45,12 @@ class Entry:
         return self.namespace == _namespace() and start_time(self.pid) != self.started
 
 
-def register(backend: str, image: str, network: str) -> Entry:
+def register(backend: str, image: str, network: str, place: str = "") -> Entry:
     """Writes down a new sandbox of this process. Raises SandboxUnavailable where that cannot be done."""
     pid = os.getpid()
     started = start_time(pid) or 0
     name = f"{pid}-{started}-{next(_numbers)}"
-    entry = Entry(name, backend, image, network, pid, started, _boot(), _namespace(), time.time())
+    entry = Entry(name, backend, image, network, pid, started, _boot(), _namespace(), time.time(), place)
     path = _folder() / f"{name}.json"
     partial = path.with_suffix(".new")
     try:

@@ -124,7 +124,7 @@ class Sandbox:
         policy = parse_policy(network)
         found = ensure_image(image, progress=progress)
         await collect_once()
-        entry = register(backend, found.name, network)
+        entry = register(backend, found.name, network, engine.place)
         port = EgressProxy.PORT if policy else None
         try:
             guest = await engine.start(
@@ -153,7 +153,7 @@ class Sandbox:
         The two share nothing from then on. Running programs are not doubled: where some run in the background here,
         they go on undisturbed, and the files are copied, which takes longer the more was written.
         """
-        entry = register(self._entry.backend, self._entry.image, self._entry.network)
+        entry = register(self._entry.backend, self._entry.image, self._entry.network, self._entry.place)
         branch = Sandbox(entry, self.facts, self.limits, self._policy)
         branch.on_egress = self.on_egress
         branch._environment = dict(self._environment)
@@ -411,7 +411,7 @@ class Sandbox:
         hit: dict[LimitName, bool] = {
             "memory": now.oom_kills > before.oom_kills,
             "processes": now.refused_starts > before.refused_starts,
-            "disk": disk_full,
+            "disk": disk_full or now.disk_stops > before.disk_stops,
         }
         return tuple(name for name, was_hit in hit.items() if was_hit)
 

@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -111,6 +112,10 @@ static int listen_on(unsigned port) {
     perror("agent: egress port");
     exit(98);
   }
+  if (fd == CONTROL_FD) { /* where none was inherited the number is still free, but not for this one */
+    fd = fcntl(fd, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
+    close(CONTROL_FD);
+  }
   return fd;
 }
 
@@ -176,9 +181,14 @@ static int drain(struct op *op, int which) {
   return 0;
 }
 
+/* The places that a backend may have given a bounded file system of their own. */
 static uint32_t disk_full(void) {
+  static const char *const places[] = {"/", "/testbed", "/tmp", "/var/tmp"};
   struct statvfs disk;
-  return statvfs("/", &disk) == 0 && (disk.f_bavail == 0 || (disk.f_files && disk.f_favail == 0)) ? F_DISK_FULL : 0;
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+    if (statvfs(places[i], &disk) == 0 && (disk.f_bavail == 0 || (disk.f_files && disk.f_favail == 0)))
+      return F_DISK_FULL;
+  return 0;
 }
 
 static void finish(struct op *op) {
@@ -554,22 +564,79 @@ static void drop_capabilities(void) {
   if (syscall(SYS_capset, &head, sets) < 0) fail_start("capabilities");
 }
 
-/* agent [--pids N] [--data BYTES] [--files N] [--port N] */
+/* Where no socket could be inherited: the host listens for one connection on a socket that is bound into the sandbox. */
+static void connect_to(const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+  if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0 || dup2(fd, CONTROL_FD) < 0)
+    fail_start("control socket");
+  if (fd != CONTROL_FD) close(fd);
+}
+
+static void feed(int in, char *const *argv) {
+  int status;
+  pid_t pid = fork();
+  if (pid == 0) {
+    char *environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+    dup2(in, 0);
+    execve(argv[0], argv, environment);
+    _exit(127);
+  }
+  if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) _exit(97);
+  close(in);
+}
+
+/* The files of an earlier sandbox, before anything else of this one runs: the host passes a list of what to remove
+ * from the image and an archive of what to put in its place. The image's own programs do both. */
+static void take_seed(void) {
+  char *const removal[] = {"/usr/bin/xargs", "-0", "-r", "rm", "-rf", "--", NULL};
+  char *const unpacking[] = {"/bin/tar", "-x", "-p", "-C", "/", "--numeric-owner", "--same-owner", "--xattrs", NULL};
+  char byte, control[CMSG_SPACE(2 * sizeof(int))];
+  int fds[2];
+  struct iovec part = {&byte, 1};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  if (recvmsg(CONTROL_FD, &message, MSG_CMSG_CLOEXEC) != 1) _exit(98);
+  struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+  if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof fds)) _exit(98);
+  memcpy(fds, CMSG_DATA(c), sizeof fds);
+  feed(fds[0], removal);
+  feed(fds[1], unpacking);
+}
+
+/* agent [--pids N] [--data BYTES] [--files N] [--port N] [--connect PATH] [--seed yes]
+ *
+ * Or, beside a running agent and under the same filter: agent --sweep all, which ends every process but process 1, and
+ * agent [--files N] --run PROGRAM ARGUMENTS.
+ */
 int agent_main(int argc, char **argv) {
-  int listener = -1;
+  const char *path = NULL;
+  char **program = NULL;
+  int listener = -1, seed = 0;
   sigset_t child;
-  for (int i = 0; i + 1 < argc; i += 2) {
+  for (int i = 0; i + 1 < argc && !program; i += 2) {
     if (strcmp(argv[i], "--pids") == 0) lower(RLIMIT_NPROC, argv[i + 1]);
     else if (strcmp(argv[i], "--data") == 0) lower(RLIMIT_DATA, argv[i + 1]);
     else if (strcmp(argv[i], "--files") == 0) lower(RLIMIT_NOFILE, argv[i + 1]);
     else if (strcmp(argv[i], "--port") == 0) listener = listen_on((unsigned)strtoul(argv[i + 1], NULL, 10));
+    else if (strcmp(argv[i], "--connect") == 0) path = argv[i + 1];
+    else if (strcmp(argv[i], "--seed") == 0) seed = 1;
+    else if (strcmp(argv[i], "--sweep") == 0) return kill(-1, SIGKILL) < 0;
+    else if (strcmp(argv[i], "--run") == 0) program = argv + i + 1;
   }
   drop_capabilities();
   if (seccomp_install() < 0) fail_start("seccomp");
+  if (program) {
+    execv(program[0], program);
+    perror(program[0]);
+    return 127;
+  }
+  if (path) connect_to(path); /* last, so that the host sees a failure above as one of the start */
   /* Nobody inside may trace process 1 or look at its descriptors. */
   prctl(PR_SET_DUMPABLE, 0);
   fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
   umask(022);
+  if (seed) take_seed();
   signal(SIGPIPE, SIG_IGN);
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);

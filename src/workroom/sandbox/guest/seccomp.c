@@ -143,18 +143,20 @@ static void build(void) {
   add(RETURN(SECCOMP_RET_KILL_PROCESS));
 #endif
   /* Sockets: local ones, IPv4 and IPv6 streams and datagrams, and routing netlink (which lists interfaces). No raw or
-   * packet sockets, AF_ALG, AF_VSOCK or anything else. The upper bits of the type are flags. */
+   * packet sockets, AF_ALG, AF_VSOCK or anything else. The upper bits of the type are flags. Another kind of netlink is
+   * answered as by a kernel without it: useradd, su and all of PAM give up when the audit socket is forbidden. */
   const int makers[] = {__NR_socket, __NR_socketpair};
   for (size_t i = 0; i < COUNT(makers); i++) {
-    add(UNLESS((unsigned)makers[i], 14));
+    add(UNLESS((unsigned)makers[i], 15));
     add(LOAD(ARG(0)));
-    add(IF(AF_UNIX, 11));
-    add(IF(AF_INET, 5));
-    add(IF(AF_INET6, 4));
-    add(UNLESS(AF_NETLINK, 2));
+    add(IF(AF_UNIX, 12));
+    add(IF(AF_INET, 6));
+    add(IF(AF_INET6, 5));
+    add(UNLESS(AF_NETLINK, 3));
     add(LOAD(ARG(2)));
-    add(IF(NETLINK_ROUTE, 6));
-    add(RETURN(SECCOMP_RET_ERRNO | EAFNOSUPPORT)); /* as on a kernel without it: `useradd` does without the audit log */
+    add(IF(NETLINK_ROUTE, 7));
+    add(RETURN(SECCOMP_RET_ERRNO | EPROTONOSUPPORT));
+    add(DENY);
     add(LOAD(ARG(1)));
     add(AND(0xf));
     add(IF(SOCK_STREAM, 2));
