@@ -98,7 +98,9 @@ int make_directories(char *path) {
   return mkdir(path, 0755) < 0 && errno != EEXIST ? errno : 0;
 }
 
-static uint32_t left;
+#define LIST_BYTES (32u << 20) /* of all names together, so that the host need not hold 4 KB for each entry */
+
+static uint32_t left, room;
 
 static int list(int parent, const char *name, const char *prefix) {
   int fd = open_as_root(parent, name, O_DIRECTORY | O_NOFOLLOW, 0500), error = 0;
@@ -112,10 +114,12 @@ static int list(int parent, const char *name, const char *prefix) {
     if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) continue; /* gone since */
     if (left-- == 0) { error = EFBIG; break; }
     if (snprintf(path, sizeof path, "%s%s", prefix, entry->d_name) >= (int)sizeof path) continue; /* no legal path */
+    size_t length = strlen(path);
+    if (length > room) { error = EFBIG; break; }
+    room -= (uint32_t)length;
     char kind = S_ISREG(st.st_mode) ? 'f' : S_ISDIR(st.st_mode) ? 'd' : S_ISLNK(st.st_mode) ? 'l' : 'o';
     printf("%c %lld %s%c", kind, (long long)st.st_size, path, 0);
     if (kind == 'd') {
-      size_t length = strlen(path);
       char *below = malloc(length + 2);
       if (!below) { error = ENOMEM; break; }
       memcpy(below, path, length);
@@ -131,6 +135,7 @@ static int list(int parent, const char *name, const char *prefix) {
 
 int file_list(const char *path, uint32_t max_entries) {
   left = max_entries;
+  room = LIST_BYTES;
   int error = list(AT_FDCWD, path, "");
   return fflush(stdout) ? errno : error;
 }
