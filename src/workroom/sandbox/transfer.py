@@ -25,9 +25,8 @@ async def save_tree(
 ) -> list[FileEntry]:
     """Writes `content(name, bytes left)` of each name below `target` and returns what was written.
 
-    What cannot be read or stored is left out, and told in a TransferError when all the rest is there. Raises
-    TransferError at once for a name that leads out of `target` and where there is too much, FileExistsError before
-    overwriting.
+    What cannot be read or stored, or is more than there is room for, is left out, and told in a TransferError when all
+    the rest is there. Raises FileExistsError before overwriting.
     """
     target.mkdir(parents=True, exist_ok=True)
     top = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
@@ -46,6 +45,9 @@ async def save_tree(
                 raise
             except OSError as error:
                 failed.append(f"{name!r} ({error.strerror})")
+                continue
+            except TransferError as error:
+                failed.append(f"{name!r} ({error})")
                 continue
             left -= len(data)
             entries.append(FileEntry(name, len(data), hashlib.sha256(data).hexdigest()))
