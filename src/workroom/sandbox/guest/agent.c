@@ -33,7 +33,7 @@
 #define TAIL (64u << 10)
 #define CHUNK (64u << 10)
 #define MAX_PROCESSES 32768
-#define STALL 15000000u /* microseconds without a byte after which a file operation is given up */
+#define STALL 10000000u /* microseconds without a byte after which a file operation is given up */
 
 struct stream {
   int fd;            /* -1 when at its end */
@@ -194,12 +194,15 @@ static void finish(struct op *op) {
 
 static void reap(void) {
   int status;
-  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
-    for (struct op *op = ops; op < ops + MAX_OPS; op++)
-      if (op->pid == pid) {
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0;)
+    for (struct op *op = ops; op < ops + MAX_OPS; op++) {
+      if (op->pid != pid) continue;
+      if (WIFSTOPPED(status)) kill(pid, SIGCONT); /* a program in the sandbox did that to our own process */
+      else {
         op->status = status;
         op->exited = 1;
       }
+    }
 }
 
 /* Signals all that descends from `top` (not itself) in one pass; returns how many were alive. */
