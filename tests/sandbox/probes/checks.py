@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import ctypes
+import hashlib
 import json
 import os
 import re
 import stat
+import subprocess
+import sys
 import time
 import unicodedata
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -53,7 +56,8 @@ async def collect_safe(scene: Scene, argument: str) -> None:
             found = await _collect(box, source, target)
             _is_plain(target, scene)
             if argument and source == OUTPUT_DIR:
-                assert len(found) >= int(argument), found
+                came = sum(path.is_file() for path in target.rglob("*"))
+                assert came >= int(argument), [path.name for path in target.rglob("*")]
             _can_be_told(found, scene.folder)
         assert time.monotonic() - began < 25
         assert (await box.exec("echo alive")).stdout == "alive\n"
@@ -62,7 +66,7 @@ async def collect_safe(scene: Scene, argument: str) -> None:
 
 async def _collect(box: Sandbox, source: str, target: Path) -> list[FileEntry]:
     try:
-        return await box.download(source, target, max_bytes=300 * MEBIBYTE, max_files=5000)
+        return await box.download(source, target, max_bytes=100 * MEBIBYTE, max_files=5000)
     except TransferError:
         return []
 
@@ -79,7 +83,7 @@ def _is_plain(target: Path, scene: Scene) -> None:
                 total += facts.st_size
                 if facts.st_size < MEBIBYTE:
                     assert scene.plant.token.encode() not in Path(folder, name).read_bytes(), name
-    assert total <= 300 * MEBIBYTE
+    assert total <= 100 * MEBIBYTE
 
 
 def _can_be_told(found: list[FileEntry], folder: Path) -> None:
@@ -117,6 +121,61 @@ async def no_file(scene: Scene, path: str) -> None:
     assert not os.path.lexists(path)
 
 
+async def listing_bounded(scene: Scene, most: str) -> None:
+    """Looking at the output directory costs bounded memory, and bringing it out ends."""
+    async with scene.box() as box:
+        await scene.attack(box)
+        with _grows_less(int(most)):
+            await _collect(box, OUTPUT_DIR, scene.folder / "out")
+        with _grows_less(int(most)):
+            await use(EditorTool(), box, command="view", path=OUTPUT_DIR)
+
+
+async def download_memory(scene: Scene, most: str) -> None:
+    async with scene.box() as box:
+        await scene.attack(box)
+        with _grows_less(int(most)), contextlib.suppress(TransferError):
+            await box.download(OUTPUT_DIR, scene.folder / "out")
+
+
+async def files_answer(scene: Scene, seconds: str) -> None:
+    """A call on files comes to an end, well or not, while the attack runs; and all is well once it is ended."""
+    async with scene.box() as box:
+        await scene.attack(box)
+        began = time.monotonic()
+        with contextlib.suppress(TransferError, OSError):
+            await box.write("/tmp/x", bytes(32 * MEBIBYTE))
+        assert time.monotonic() - began < float(seconds)
+        await box.kill_all()
+        assert await box.read("/etc/passwd")
+
+
+async def run_is_consistent(scene: Scene, _: str) -> None:
+    """Two submits after the attack; what the run says of itself is true of what lies there, now and a moment later."""
+    record = _run_scripted(scene, scene.command)
+    run = scene.folder / "run"
+    manifest = next(
+        path for name in ("manifest.workroom.json", "manifest.json") if (path := run / "files" / name).is_file()
+    )
+    told = json.loads(manifest.read_text())["files"]
+    for _again in range(2):
+        for entry in told:
+            data = (run / "files" / entry["path"]).read_bytes()
+            assert hashlib.sha256(data).hexdigest() == entry["sha256"]
+        await asyncio.sleep(0.3)
+    assert json.loads((run / "run.json").read_text()) == record
+    assert record["status"] == "finished"
+    assert (run / "answer.txt").read_text().strip() == load_events(run)[-1].answer  # type: ignore[union-attr]
+
+
+async def command_line_clean(scene: Scene, _: str) -> None:
+    """Both streams of a whole run hold nothing that a terminal obeys, and each file name is on one line."""
+    done = _scripted(scene, scene.command)
+    assert "the answer" in done.stdout
+    assert not _moves_a_terminal(done.stdout + done.stderr)
+    assert not [line for line in done.stderr.splitlines() if line.startswith("workroom: forged")]
+
+
 async def answer_frozen_at_submit(scene: Scene, answer: str) -> None:
     _run_scripted(scene, scene.command)
     file = scene.folder / "run/files/answer.txt"
@@ -137,6 +196,13 @@ async def result_not_forged(scene: Scene, _: str) -> None:
 
 
 def _run_scripted(scene: Scene, command: str) -> dict[str, Any]:
+    """What `run.json` says of a run of this command."""
+    _scripted(scene, command)
+    record: dict[str, Any] = json.loads((scene.folder / "run/run.json").read_text())
+    return record
+
+
+def _scripted(scene: Scene, command: str) -> "subprocess.CompletedProcess[str]":
     """`workroom run` of this command and two submits, with nothing but the network switched off."""
     model = script(scene.folder / "play.jsonl", bash(command), SUBMIT, SUBMIT)
     options = ["--sandbox", scene.backend, "--network", "none", "-m", model, "-o", "run"]
@@ -144,8 +210,7 @@ def _run_scripted(scene: Scene, command: str) -> dict[str, Any]:
     done = workroom(scene.folder, "run", "Attack.", *options, env=image)
     assert done.returncode == 0, done.stderr
     assert scene.plant.token not in done.stdout + done.stderr
-    record: dict[str, Any] = json.loads((scene.folder / "run/run.json").read_text())
-    return record
+    return done
 
 
 # Other sandboxes
@@ -186,6 +251,59 @@ async def abstract_socket_absent(scene: Scene, name: str) -> None:
             assert (await fresh.exec(["python3", "-c", connect])).exit_code != 0
         assert name not in Path("/proc/net/unix").read_text()
         assert not running.done()
+
+
+async def others_can(scene: Scene, script: str) -> None:
+    """While the attack runs, a sibling and the host can do this."""
+    async with scene.box() as sibling, scene.box() as box, scene.attacking(box) as running:
+        await asyncio.sleep(1.0)
+        for who in (sibling, None):
+            if who is None:
+                done = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", script], capture_output=True)
+                assert done.returncode == 0, done.stderr
+            else:
+                result = await who.exec(["python3", "-c", script])
+                assert result.exit_code == 0, result
+        scene.must_have_run(await running)
+
+
+async def fresh_sandbox_runs(scene: Scene, script: str) -> None:
+    async with scene.box() as box:
+        await scene.attack(box)
+        async with scene.box() as fresh:
+            result = await fresh.exec(["python3", "-c", script])
+            assert result.exit_code == 0, result
+
+
+async def few_descriptors(scene: Scene, most: str) -> None:
+    """While the attack runs, the harness has few more descriptors than before."""
+    async with scene.box() as box:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        async with scene.attacking(box) as running:
+            worst = 0
+            while not running.done():
+                worst = max(worst, len(list(Path("/proc/self/fd").iterdir())) - before)
+                await asyncio.sleep(0.05)
+            scene.must_have_run(await running)
+    assert worst <= int(most), f"{worst} descriptors of the harness were taken"
+
+
+async def host_memory(scene: Scene, most: str) -> None:
+    """The attack takes less of the machine's memory than this."""
+    async with scene.box() as box:
+        before, worst = _available(), 0
+        async with scene.attacking(box) as running:
+            while not running.done():
+                worst = max(worst, before - _available())
+                await asyncio.sleep(0.05)
+            done = await running
+    assert worst < int(most), f"{worst / MEBIBYTE:.0f} MiB of the machine's memory: {done}"
+
+
+def _available() -> int:
+    match = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    assert match
+    return int(match[1]) * 1024
 
 
 async def inotify_ok(scene: Scene, _: str) -> None:
@@ -268,15 +386,60 @@ async def host_responsive(scene: Scene, seconds: str) -> None:
 
 async def output_capped(scene: Scene, most: str) -> None:
     async with scene.box() as box:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-        before = _memory("VmRSS")
-        done = await scene.attack(box)
-        grown = _memory("VmHWM") - before
+        with _grows_less(2 * int(most)):
+            done = await scene.attack(box)
     assert not done.timed_out
     assert done.exit_code == 0
     assert done.truncated
     assert len(done.stdout_bytes) + len(done.stderr_bytes) <= int(most)
-    assert grown < 2 * int(most), f"the harness grew by {grown / MEBIBYTE:.0f} MiB"
+
+
+async def tool_is_quick(scene: Scene, seconds: str) -> None:
+    async with scene.box() as box:
+        began = time.monotonic()
+        with _grows_less(300 * MEBIBYTE):
+            observation = await use(BashTool(LIMITS), box, command=scene.command)
+        assert time.monotonic() - began < float(seconds)
+    assert "END" in observation.text
+    assert len(observation.text) < 40_000
+
+
+async def none_after_timeout(scene: Scene, name: str) -> None:
+    """The call comes back in time, and nothing of that name runs on in the sandbox."""
+    look = f"grep -l {name} /proc/[0-9]*/comm /proc/[0-9]*/cmdline 2>/dev/null | grep -v -e /self/ -e /$$/ | wc -l"
+    async with scene.box() as box:
+        began = time.monotonic()
+        done = await scene.attack(box)
+        assert done.timed_out
+        assert time.monotonic() - began < scene.probe.timeout + 8
+        for _again in range(5):
+            left = await box.exec(["bash", "-c", look.replace(name, name[:3] + "[" + name[3] + "]" + name[4:])])
+            assert left.stdout.strip() == "0", left
+
+
+async def short_record(scene: Scene, most: str) -> None:
+    """What is told of the attack's requests fits in this many bytes."""
+    told = 0
+
+    def note(record: object) -> None:
+        nonlocal told
+        told += len(repr(record))
+
+    async with scene.box() as box:
+        box.on_egress = note
+        await scene.attack(box)
+    assert told < int(most), f"{told:,} bytes"
+
+
+@contextlib.contextmanager
+def _grows_less(most: int) -> Iterator[None]:
+    """The harness's own memory must not grow by more than this during the block."""
+    ctypes.CDLL(None).malloc_trim(0)  # what earlier tests have freed must not count as room
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = _memory("VmRSS")
+    yield
+    grown = _memory("VmHWM") - before
+    assert grown < most, f"the harness grew by {grown / MEBIBYTE:.0f} MiB"
 
 
 def _memory(name: str) -> int:
@@ -429,7 +592,9 @@ async def editor_failed_edit_keeps_file(scene: Scene, path: str) -> None:
 CHECKS: dict[str, Check] = {
     check.__name__: check
     for check in (
-        abstract_socket_absent, answer_frozen_at_submit, cleanup_ok, collect_race, collect_safe, editor_create,
+        abstract_socket_absent, answer_frozen_at_submit, cleanup_ok, command_line_clean, download_memory,
+        few_descriptors, files_answer, fresh_sandbox_runs, host_memory, listing_bounded, none_after_timeout, others_can,
+        run_is_consistent, short_record, tool_is_quick, collect_race, collect_safe, editor_create,
         editor_failed_edit_keeps_file, editor_view, fresh_sandbox_key_absent, fresh_sandbox_lacks, host_responsive,
         html_escaped, inotify_ok, json_roundtrip, next_exec_ok, no_file, no_process_after_teardown,
         no_writes_after_timeout, output_capped, pgrp_decoy_alive, prompt_escaped, proxy_serves_other_sandbox,

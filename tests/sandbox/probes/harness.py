@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import tomllib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,22 @@ ROOT = Path(__file__).parents[3]
 SHARED = Path(os.environ.get("WORKROOM_DATA") or ROOT / "../shared/data").resolve().parent / "probes.jsonl"
 LIMITS = Limits(memory="1g", pids=256, disk="256m", command_timeout=30)
 RAN = "PROBE_RAN"
+PRELUDE = """\
+import ctypes, errno, fcntl, os, signal, socket, struct, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+def call(number, *arguments):
+    result = libc.syscall(ctypes.c_long(number), *[a if isinstance(a, bytes) else ctypes.c_long(a) for a in arguments])
+    return result if result >= 0 else errno.errorcode[ctypes.get_errno()]
+def attempt(action):
+    try:
+        return action()
+    except OSError as error:
+        return errno.errorcode[error.errno]
+def verdict(ok, detail=""):
+    print("VERDICT=" + ("SAFE" if ok else "UNSAFE"), detail)
+REFUSED = ("EPERM", "EACCES", "ENOSYS")
+"""
+NAMESPACES = ("pid", "net", "ipc", "uts", "cgroup", "mnt")
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,9 @@ class Probe:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Probe":
         known = {name: row[name] for name in cls.__dataclass_fields__ if name in row}
+        if "python" in row:
+            script = f"python3 - <<'END_OF_PROBE'\n{PRELUDE}{row['python']}END_OF_PROBE"
+            known["command"] = row.get("command", "") + script
         default = ("proxy",) if row["category"] == "network_proxy" else ("off",)
         return cls(**known | {"modes": tuple(row.get("modes", default))})
 
@@ -65,6 +85,11 @@ def shared_probes() -> list[Probe]:
     if not SHARED.is_file():
         return []
     return [Probe.of(json.loads(line)) for line in SHARED.read_text("utf-8").splitlines() if line]
+
+
+def our_probes() -> list[Probe]:
+    """The probes of extra.toml."""
+    return [Probe.of(row) for row in tomllib.loads(Path(__file__).with_name("extra.toml").read_text("utf-8"))["probe"]]
 
 
 @dataclass
@@ -177,12 +202,13 @@ def planted() -> Iterator[Plant]:
             "WORKDIR": WORKING_DIR,
             "OUTPUT": OUTPUT_DIR,
             "ORIGIN": "",
+            "HOSTNAME": socket.gethostname(),
+            "HERE": str(Path(__file__).parents[3]),
+            "KERNEL_ARGUMENT": max(Path("/proc/cmdline").read_text().split(), key=len),
         }
-        values |= {
-            f"HOSTNS_{name}": str(Path(f"/proc/self/ns/{name}").readlink()) for name in ("pid", "net", "ipc", "uts")
-        }
+        values |= {f"HOSTNS_{name}": str(Path(f"/proc/self/ns/{name}").readlink()) for name in NAMESPACES}
         networks = {"off": "none", "open": "open"}
-        if origin := stack.enter_context(_origin(origin_token, patch)):
+        if origin := stack.enter_context(_origin(origin_token, token, patch)):
             networks["proxy"] = "packages"
             values["ORIGIN"] = origin
         yield Plant(values, canary, networks)
@@ -237,6 +263,8 @@ class _Origin(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         token = self.server.token  # type: ignore[attr-defined]
+        if "denied" in str(self.headers):
+            token += " fronted"
         self.send_response(302 if self.path.startswith("/away") else 200)
         if self.path.startswith("/away"):
             self.send_header("Location", "http://denied.test/")
@@ -250,7 +278,7 @@ class _Origin(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _origin(token: str, patch: pytest.MonkeyPatch) -> Iterator[str]:
+def _origin(token: str, password: str, patch: pytest.MonkeyPatch) -> Iterator[str]:
     """A server behind two names, of which this host is set up to use one, `allowed.test`, as a package registry: the
     only thing at a private address that a sandbox may reach. Yields its address, "" where port 80 is not to be had."""
     host = f"127.{random.randrange(1, 255)}.{random.randrange(256)}.{random.randrange(1, 255)}"
@@ -266,7 +294,7 @@ def _origin(token: str, patch: pytest.MonkeyPatch) -> Iterator[str]:
         return real(host if known else name, *arguments, **options)
 
     patch.setattr(socket, "getaddrinfo", resolve)
-    patch.setenv("PIP_INDEX_URL", "http://allowed.test/simple")
+    patch.setenv("PIP_INDEX_URL", f"http://user:{password}@allowed.test/simple")
     patch.setenv("PIP_EXTRA_INDEX_URL", "https://allowed.test/simple")
     registries.registries.cache_clear()
     threads = []
