@@ -101,7 +101,7 @@ async def collect_race(scene: Scene, _: str) -> None:
     before = scene.plant.drop()
     good = 0
     async with scene.box() as box, scene.attacking(box) as running:
-        end = time.monotonic() + 5
+        end = time.monotonic() + 3
         number = 0
         while time.monotonic() < end and not running.done():
             number += 1
