@@ -142,6 +142,7 @@ async def files_answer(scene: Scene, seconds: str) -> None:
     """A call on files comes to an end, well or not, while the attack runs; and all is well once it is ended."""
     async with scene.box() as box:
         await scene.attack(box)
+        await asyncio.sleep(0.6)  # it goes on in the background and begins a moment later
         began = time.monotonic()
         with contextlib.suppress(TransferError, OSError):
             await box.write("/tmp/x", bytes(32 * MEBIBYTE))
