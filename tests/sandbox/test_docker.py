@@ -122,7 +122,7 @@ def test_the_way_to_the_host_is_closed_behind_the_agent() -> None:
         async with Sandbox.open("docker", limits=SMALL) as box:
             assert not list((state_dir() / "docker").glob(box._entry.name))
             assert "refused" in (await box.exec(["python3", "-c", knock])).stderr
-            assert (await box.exec("echo > /run/workroom-init")).exit_code != 0
+            assert (await box.exec("echo > /run/init")).exit_code != 0
 
     asyncio.run(work())
 

@@ -86,7 +86,7 @@ def test_an_image_holds_what_every_sandbox_needs() -> None:
     root = build_image("small").root
     for name in ("testbed/documents", "testbed/output", "var/lib/workroom", "proc", "sys", "dev", "run", "root"):
         assert (root / name).is_dir()
-    assert (root / "run/workroom-init").read_bytes() == b""
+    assert (root / "run/init").read_bytes() == b""
     assert stat.S_IMODE((root / "tmp").stat().st_mode) == 0o1777
     assert "localhost" in (root / "etc/hosts").read_text()
     assert (root / "etc/resolv.conf").read_bytes() == b""
@@ -274,7 +274,7 @@ def test_the_host_skeleton_is_complete_and_made_once(monkeypatch: pytest.MonkeyP
     assert image.name == "host"
     assert (Path("/usr"), "/usr", True) in image.binds
     assert check_image(image, full=True) == []
-    for name in ("usr", "testbed/documents", "testbed/output", "var/lib/workroom", "proc", "dev", "run/workroom-init"):
+    for name in ("usr", "testbed/documents", "testbed/output", "var/lib/workroom", "proc", "dev", "run/init"):
         assert (image.root / name).exists()
     for name in ("bin", "lib64"):
         assert (image.root / name).is_symlink() == Path("/", name).is_symlink()

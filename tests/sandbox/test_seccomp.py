@@ -23,7 +23,9 @@ def program() -> list[list[int]]:
 
 def verdict(number: int, *arguments: int, arch: int = X86_64) -> int:
     """What the filter returns for a call: a small interpreter of the classic BPF that it uses."""
-    data = {0: number, 4: arch, **{16 + 8 * index: value & 0xFFFFFFFF for index, value in enumerate(arguments)}}
+    data = {0: number, 4: arch}
+    for index, value in enumerate(arguments):
+        data |= {16 + 8 * index: value & 0xFFFFFFFF, 20 + 8 * index: value >> 32}
     accumulator = at = 0
     while True:
         code, if_true, if_false, operand = program()[at]
@@ -84,7 +86,32 @@ def test_clone_makes_no_namespaces() -> None:
         assert verdict(56, flag | 17) == ERRNO | errno.EPERM
 
 
-def test_nothing_can_be_typed_into_a_terminal() -> None:
+@pytest.mark.parametrize("protocol", [1, 33, 58, 115, 132, 136, 255, 256, 262])  # ICMP ... UDP-Lite, raw, SMC, MPTCP
+def test_sockets_have_no_other_protocol(protocol: int) -> None:
+    for family in (2, 10):
+        assert verdict(41, family, 1, 6) == verdict(41, family, 2, 17) == ALLOW
+        assert verdict(41, family, 1, protocol) == verdict(41, family, 2, protocol) == ERRNO | errno.EPERM
+
+
+def test_nothing_can_be_typed_into_a_terminal_and_no_module_is_loaded_for_it() -> None:
     assert verdict(16, 0, 0x5413) == ALLOW
-    assert verdict(16, 0, 0x5412) == ERRNO | errno.EPERM
-    assert verdict(16, 0, 0x541C) == ERRNO | errno.EPERM
+    for request in (0x5412, 0x541C, 0x5423):
+        assert verdict(16, 0, request) == ERRNO | errno.EPERM
+
+
+def test_huge_pages_stay_with_the_host() -> None:
+    assert verdict(9, 0, 4096, 3, 0x22) == verdict(319, 0, 1) == verdict(29, 0, 4096, 0o1666) == ALLOW
+    assert verdict(9, 0, 4096, 3, 0x40022) == verdict(319, 0, 5) == verdict(29, 0, 4096, 0o5666) == ERRNO | errno.EPERM
+
+
+def test_the_limit_on_core_files_seems_to_change_and_does_not() -> None:
+    pretended = ERRNO
+    assert (
+        verdict(160, 4, 0x7FFF00000000) == verdict(302, 0, 4, 0x7FFF00000000) == verdict(302, 0, 4, 0x1000) == pretended
+    )
+    assert verdict(160, 7, 0x1000) == verdict(302, 0, 7, 0x1000) == verdict(302, 0, 4, 0) == ALLOW
+
+
+@pytest.mark.parametrize("number", [206, 207, 208, 209, 210, 333])
+def test_asynchronous_input_and_output_does_not_exist(number: int) -> None:
+    assert verdict(number) == ERRNO | errno.ENOSYS

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from workroom.errors import SandboxUnavailable
 from workroom.sandbox.base import Limits, parse_size
-from workroom.sandbox.guest import guest_binary
+from workroom.sandbox.guest import PROGRAM, staged_binary
 from workroom.sandbox.ids import SIZE, IdRange, subordinate_ids
 from workroom.sandbox.image import SANDBOX_UID, Image
 
@@ -27,7 +27,8 @@ CAPABILITIES = "CHOWN DAC_OVERRIDE FOWNER FSETID SETUID SETGID SETFCAP KILL".spl
 MASKED = tuple(
     (
         "kcore kmsg keys key-users timer_list kpagecount kpageflags kpagecgroup vmallocinfo slabinfo iomem ioports "
-        "kallsyms sysrq-trigger config.gz sched_debug modules version_signature swaps partitions diskstats mdstat"
+        "kallsyms sysrq-trigger config.gz sched_debug modules version_signature swaps partitions diskstats mdstat "
+        "cmdline"
     ).split()
 )
 HIDDEN = ("acpi", "scsi", "driver", "bus", "fs", "tty", "irq", "dynamic_debug")
@@ -57,7 +58,7 @@ class Files:
     def root(self) -> list[str]:
         """bubblewrap's arguments for the root file system."""
         if self.upkeep:
-            words = ["--ro-bind", f"{STAGE}/image", "/"]
+            words = ["--ro-bind", f"{STAGE}/image", "/", "--tmpfs", "/run"]
             if self.upkeep == "write":
                 return [*words, "--bind", f"{STAGE}/{self.upper}/layers", "/mnt"]
             words += ["--tmpfs", "/mnt"]
@@ -85,7 +86,7 @@ class Plan:
 def command_line(plan: Plan, control: int) -> list[str]:
     """The whole of it; `control` is the descriptor of the agent's socket."""
     program, stage = find_bwrap()
-    guest, image, files = guest_binary(), plan.image, plan.files
+    guest, image, files = staged_binary(), plan.image, plan.files
     launch = [str(guest), "launch", "--control", str(control), *_users(plan.ids)]
     launch += ["--upper", files.upper, "--size", str(files.size), "--inodes", str(files.inodes)]
     for procs in plan.procs:
@@ -125,7 +126,7 @@ def _bwrap(plan: Plan) -> list[str]:
         *[word for path in _existing(MASKED) for word in ("--ro-bind", "/dev/null", path)],
         *[word for path in _existing(HIDDEN) for word in ("--size", "4096", "--tmpfs", path, "--remount-ro", path)],
         *["--dev", "/dev", "--size", str(shared), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"],
-        *["--chdir", "/", "--ro-bind", f"{STAGE}/guest", "/run/workroom-init", "/run/workroom-init"],
+        *["--remount-ro", "/proc", "--chdir", "/", "--ro-bind", f"{STAGE}/guest", PROGRAM, PROGRAM],
     ]
 
 

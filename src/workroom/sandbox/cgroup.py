@@ -114,6 +114,8 @@ class Cgroup:
                 (memory_group / "memory.limit_in_bytes").write_text(str(memory))
                 with contextlib.suppress(FileNotFoundError):  # no swap accounting on this host
                     (memory_group / "memory.memsw.limit_in_bytes").write_text(str(memory))
+                with contextlib.suppress(FileNotFoundError):  # socket buffers count only where they have a bound
+                    (memory_group / "memory.kmem.tcp.limit_in_bytes").write_text(str(max(16 << 20, memory // 8)))
             else:
                 (memory_group / "memory.max").write_text(str(memory))
                 with contextlib.suppress(FileNotFoundError):

@@ -40,6 +40,7 @@ CLOSED = "the sandbox was closed"
 START_TIMEOUT = 60.0  # seconds until the first sign of life
 GRACE = 15.0  # seconds that the agent may be late with the end of a timed-out command
 READ_LIMIT = 100 << 20
+PIECE = 8 << 20  # bytes of a file that is brought out in one go
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games",
     "HOME": "/root",
@@ -243,8 +244,12 @@ class Sandbox:
 
     async def read(self, path: str, *, limit: int = READ_LIMIT) -> bytes:
         """The bytes of a regular file of at most `limit` bytes."""
+        return await self._read(path, 0, limit, whole=True)
+
+    async def _read(self, path: str, offset: int, limit: int, *, whole: bool) -> bytes:
         full = _absolute(path)
-        reply = await self._request("R", limit.to_bytes(8, "little") + _cstring(full), cap=limit)
+        part = offset.to_bytes(8, "little") + limit.to_bytes(8, "little") + bytes([whole])
+        reply = await self._request("R", part + _cstring(full), cap=limit)
         _check(reply, full, limit)
         return bytes(reply.out)
 
@@ -298,20 +303,18 @@ class Sandbox:
         except NotADirectoryError:
             base, name = posixpath.split(full)
             listed = [("f", 0, name)]
-        names = [name for kind, _, name in sorted(listed, key=lambda entry: entry[2]) if kind == "f"]
-        if len(names) > max_files:
-            raise TransferError(f"{full} holds {len(names):,} files, more than the {max_files:,} that are brought out")
+        found = sorted((name, size) for kind, size, name in listed if kind == "f")
+        if len(found) > max_files:
+            raise TransferError(f"{full} holds {len(found):,} files, more than the {max_files:,} that are brought out")
 
-        async def content(name: str, room: int) -> bytes:
-            try:
-                return await self.read(posixpath.join(base, name), limit=room)
-            except TransferError as error:
-                raise TransferError(
-                    f"{full} holds more than the {max_bytes:,} bytes that are brought out, "
-                    f"or {name!r} changed meanwhile: {error}"
-                ) from error
+        async def pieces(name: str) -> AsyncIterator[bytes]:
+            path, offset, piece = posixpath.join(base, name), 0, b""
+            while offset == 0 or len(piece) == PIECE:
+                piece = await self._read(path, offset, PIECE, whole=False)
+                offset += len(piece)
+                yield piece
 
-        return await save_tree(Path(target), names, content, max_bytes)
+        return await save_tree(Path(target), found, pieces, max_bytes)
 
     async def kill_all(self) -> None:
         """Ends every process inside, background jobs included; the sandbox itself stays."""

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from workroom.errors import TransferError
@@ -21,13 +21,12 @@ def walk_tree(top: Path) -> Iterator[tuple[str, Path]]:
 
 
 async def save_tree(
-    target: Path, names: list[str], content: Callable[[str, int], Awaitable[bytes]], max_bytes: int
+    target: Path, files: list[tuple[str, int]], pieces: Callable[[str], AsyncIterator[bytes]], max_bytes: int
 ) -> list[FileEntry]:
-    """Writes `content(name, bytes left)` of each name below `target` and returns what was written.
+    """Writes the `pieces(name)` of each of `files` (name, size as listed) below `target`; returns what was written.
 
-    What cannot be read or stored is left out, and told in a TransferError when all the rest is there. Raises
-    TransferError at once for a name that leads out of `target` and where there is too much, FileExistsError before
-    overwriting.
+    What cannot be read or stored, or is more than there is room for, is left out, and told in a TransferError when all
+    the rest is there. Raises FileExistsError before overwriting.
     """
     target.mkdir(parents=True, exist_ok=True)
     top = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
@@ -35,29 +34,65 @@ async def save_tree(
     failed = []
     left = max_bytes
     try:
-        for name in names:
+        for name, size in files:
             try:
-                try:
-                    data = await content(name, left)
-                except (FileNotFoundError, NotADirectoryError):
-                    continue  # a background job removed it since it was listed
-                _save(top, name, data)
+                entry = await _save(top, name, size, pieces(name), left, max_bytes)
             except FileExistsError:
                 raise
             except OSError as error:
                 failed.append(f"{name!r} ({error.strerror})")
                 continue
-            left -= len(data)
-            entries.append(FileEntry(name, len(data), hashlib.sha256(data).hexdigest()))
+            except TransferError as error:
+                failed.append(f"{name!r} ({error})")
+                continue
+            if entry is not None:
+                left -= entry.size
+                entries.append(entry)
     finally:
         os.close(top)
     if failed:
-        raise TransferError(f"{len(failed)} of {len(names)} files could not be brought out: {', '.join(failed[:5])}")
+        raise TransferError(f"{len(failed)} of {len(files)} files could not be brought out: {', '.join(failed[:5])}")
     return entries
 
 
-def _save(top: int, name: str, data: bytes) -> None:
-    """Step by step from an open directory, following no link, so that no name can lead anywhere else."""
+async def _save(
+    top: int, name: str, listed: int, pieces: AsyncIterator[bytes], left: int, max_bytes: int
+) -> FileEntry | None:
+    """Writes one file, whole or not at all; None where it has gone since it was listed."""
+    digest, size = hashlib.sha256(), 0
+    _within(left, listed, max_bytes)
+    try:
+        first = await anext(pieces)
+    except (FileNotFoundError, NotADirectoryError):
+        return None  # a background job removed it
+    with _directory(top, name) as (here, last):
+        file = os.open(last, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=here)
+        try:
+            with os.fdopen(file, "wb") as out:
+                piece: bytes | None = first
+                while piece is not None:
+                    out.write(piece)
+                    digest.update(piece)
+                    size += len(piece)
+                    _within(left, size, max_bytes)
+                    piece = await anext(pieces, None)
+        except BaseException:
+            os.unlink(last, dir_fd=here)
+            raise
+    return FileEntry(name, size, digest.hexdigest())
+
+
+def _within(left: int, size: int, max_bytes: int) -> None:
+    if size > left:
+        raise TransferError(f"more than the {max_bytes:,} bytes that are brought out in all")
+
+
+@contextlib.contextmanager
+def _directory(top: int, name: str) -> Iterator[tuple[int, str]]:
+    """The directory of `name` below an open one, which is made, and the last part of the name.
+
+    Step by step, following no link, so that no name can lead anywhere else.
+    """
     *folders, last = name.split("/")
     if any(part in ("", ".", "..") for part in (*folders, last)):
         raise TransferError(f"the name {name!r} leads out of the directory")
@@ -69,8 +104,6 @@ def _save(top: int, name: str, data: bytes) -> None:
             below = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
             os.close(here)
             here = below
-        fd = os.open(last, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=here)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
+        yield here, last
     finally:
         os.close(here)

@@ -1,6 +1,7 @@
 """A local model as a `Model`: it gets what is missing and starts its server when it is first called."""
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from workroom.models.local.weights import ensure_weights
 
 Kind = Literal["native", "json", "bash"]
 _KINDS = ("native", "json", "bash")
+_CONTROL_TOKEN = re.compile(r"<(?=\|\w+\|>)")
 
 
 def open_local(name: str, *, protocol: str = "auto", on_progress: Progress | None = None) -> Model:
@@ -66,7 +68,8 @@ class LocalModel:
         lease = await self._attach()
         try:
             speaker = await self._speaker(lease, with_tools=bool(tools))
-            return await speaker.complete(messages, tools, sampling=sampling, on_delta=on_delta)
+            plain = without_control_tokens(messages)
+            return await speaker.complete(plain, tools, sampling=sampling, on_delta=on_delta)
         finally:
             lease.release()
 
@@ -129,6 +132,24 @@ class LocalModel:
             extra=extra,
         )
         return plain if kind == "native" or not with_tools else TextProtocolModel(plain, kind)
+
+
+def without_control_tokens(messages: Sequence[Message]) -> list[Message]:
+    """The messages with a blank in each text that the server would read as a control token: `<|im_end|>` in a file that
+    the model looks at would end the message, and what follows would pass for the system's or the user's words."""
+
+    def plain(value: Any) -> Any:
+        return _CONTROL_TOKEN.sub("< ", value) if isinstance(value, str) else value
+
+    return [
+        replace(
+            message,
+            content=plain(message.content),
+            tool_calls=tuple(replace(call, arguments=plain(call.arguments)) for call in message.tool_calls),
+            provider=message.provider and {key: plain(value) for key, value in message.provider.items()},
+        )
+        for message in messages
+    ]
 
 
 def _release(work: "asyncio.Task[Lease]") -> None:

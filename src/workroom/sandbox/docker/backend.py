@@ -22,9 +22,10 @@ from workroom.sandbox.backend import Counters, GuestFacts
 from workroom.sandbox.base import Limits
 from workroom.sandbox.cgroup import ForeignCgroup
 from workroom.sandbox.docker.changes import Seed, pack
-from workroom.sandbox.docker.container import PROGRAM, WATCH_PERIOD, disk_size, facts, is_podman, settings
+from workroom.sandbox.docker.container import WATCH_PERIOD, disk_size, facts, is_podman, settings
 from workroom.sandbox.docker.engine import Engine
 from workroom.sandbox.docker.image import import_image, tag
+from workroom.sandbox.guest import PROGRAM
 from workroom.sandbox.image import Image
 from workroom.sandbox.ledger import state_dir
 

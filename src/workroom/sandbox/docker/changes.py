@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from workroom.errors import SandboxUnavailable, TransferError
-from workroom.sandbox.docker.container import PROGRAM, SIZED
+from workroom.sandbox.docker.container import CONTROL, SIZED
 from workroom.sandbox.docker.engine import Engine
+from workroom.sandbox.guest import PROGRAM
 
 SIZED_PLACES = tuple(path.lstrip("/") for path in SIZED)  # which Docker's list of changes does not know
 MADE_BY_ENGINE = "dev dev/console dev/pts dev/shm proc sys .dockerenv run/.containerenv etc/mtab".split()
@@ -105,7 +106,7 @@ def read_upper(upper: str) -> dict[str, int] | None:
 
 def _is_ours(path: str) -> bool:
     """What the start of every container leaves in the list, by the engine and by our mounts."""
-    return path.startswith("/run/workroom-") or path.lstrip("/") in (*SIZED_PLACES, *MADE_BY_ENGINE, *KEPT_BY_ENGINE)
+    return path in (PROGRAM, CONTROL) or path.lstrip("/") in (*SIZED_PLACES, *MADE_BY_ENGINE, *KEPT_BY_ENGINE)
 
 
 def _in_the_way(archive: IO[bytes], kinds: dict[str, int], root: Path) -> list[str]:

@@ -8,10 +8,9 @@ from workroom.sandbox.backend import GuestFacts
 from workroom.sandbox.base import Limits, parse_size
 from workroom.sandbox.bwrap_command import CAPABILITIES, HIDDEN, MASKED, OPEN_FILES
 from workroom.sandbox.cgroup import ForeignCgroup
-from workroom.sandbox.guest import guest_binary
+from workroom.sandbox.guest import PROGRAM, staged_binary
 
-PROGRAM = "/run/workroom-init"
-CONTROL = "/run/workroom-control"
+CONTROL = "/run/control"
 WATCH_PERIOD = 0.5  # seconds between two looks at what the root file system holds
 # File systems of their own with a size: there, a full disk is the ordinary error.
 SIZED = {"/testbed": "0755", "/tmp": "1777", "/var/tmp": "1777"}
@@ -51,7 +50,7 @@ def settings(
             "Memory": memory,
             "MemorySwap": memory,
             "Mounts": [
-                {"Type": "bind", "Source": str(guest_binary().resolve()), "Target": PROGRAM, "ReadOnly": True},
+                {"Type": "bind", "Source": str(staged_binary().resolve()), "Target": PROGRAM, "ReadOnly": True},
                 {"Type": "bind", "Source": str(control), "Target": CONTROL, "ReadOnly": True},
             ],
             "NanoCpus": int((limits.cpus or 0) * 1e9),

@@ -36,6 +36,7 @@
 #define TAIL (64u << 10)
 #define CHUNK (64u << 10)
 #define MAX_PROCESSES 32768
+#define STALL 10000000u /* microseconds without a byte after which a file operation is given up */
 
 struct stream {
   int fd;            /* -1 when at its end */
@@ -46,7 +47,7 @@ struct stream {
 struct op {
   uint32_t id, cap;
   pid_t pid;         /* 0 when free; -1 when only background jobs still hold its pipes */
-  int status, exited, timed_out;
+  int status, exited, timed_out, on_file;
   uint64_t started, deadline, cpu; /* microseconds; deadline 0 for none */
   struct stream out[2];
 };
@@ -172,6 +173,7 @@ static int drain(struct op *op, int which) {
   ssize_t n = read(s->fd, chunk, sizeof chunk);
   if (n > 0) {
     if (op->pid > 0) take(op, which, chunk, (uint32_t)n);
+    if (op->on_file) op->deadline = now_us() + STALL;
     return 1;
   }
   if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
@@ -209,13 +211,16 @@ static void finish(struct op *op) {
 static void reap(void) {
   int status;
   struct rusage used; /* of the supervisor and all that it has waited for */
-  for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &used)) > 0;)
-    for (struct op *op = ops; op < ops + MAX_OPS; op++)
-      if (op->pid == pid) {
+  for (pid_t pid; (pid = wait4(-1, &status, WNOHANG | WUNTRACED, &used)) > 0;)
+    for (struct op *op = ops; op < ops + MAX_OPS; op++) {
+      if (op->pid != pid) continue;
+      if (WIFSTOPPED(status)) kill(pid, SIGCONT); /* a program in the sandbox did that to our own process */
+      else {
         op->status = status;
         op->cpu = microseconds(used.ru_utime) + microseconds(used.ru_stime);
         op->exited = 1;
       }
+    }
 }
 
 /* Signals all that descends from `top` (not itself) in one pass; returns how many were alive. */
@@ -264,11 +269,16 @@ static void count(uint32_t id) {
 }
 
 static void end_all_of(struct op *op) {
-  /* The supervisor is stopped so that it keeps adopting what it lost; it reports once everything below is dead. */
-  kill(op->pid, SIGSTOP);
-  kill_descendants(op->pid, SIGSTOP);
+  if (op->on_file) {
+    kill(op->pid, SIGKILL);
+    op->deadline = 0;
+    return;
+  }
+  /* Everything is stopped at once, or a process that is another one every moment would never be caught. The supervisor
+   * adopts what loses its parent and reports once everything below it is dead. Other jobs only pause. */
+  kill(-1, SIGSTOP);
   for (int tries = 0; tries < 200 && kill_descendants(op->pid, SIGKILL) > 0; tries++) usleep(1000);
-  kill(op->pid, SIGCONT);
+  kill(-1, SIGCONT);
   op->deadline = now_us() + 1000000; /* should it not have ended by then, it is ended itself */
 }
 
@@ -411,22 +421,28 @@ static void handle_exec(uint32_t id, const char *p) {
   if (in >= 0) close(in);
 }
 
+/* A program in the sandbox can stop or end the process that works on a file, so that has a deadline, too. */
 static void handle_file(uint32_t id, char kind, const char *p) {
   struct op *op = new_op(id);
   int in = kind == K_WRITE ? next_passed() : -1;
   pid_t pid = op ? start(op, in) : -1;
   if (pid == 0) {
-    uint64_t limit;
     default_signals();
     if (kind == K_READ) {
-      memcpy(&limit, p, 8);
-      _exit(file_read(p + 8, limit));
+      uint64_t part[2];
+      memcpy(part, p, sizeof part);
+      _exit(file_read(p + 17, part[0], part[1], p[16]));
     }
     if (kind == K_WRITE) _exit(file_write(p + 1, *p));
-    memcpy(&limit, p, 4);
-    _exit(file_list(p + 4, (uint32_t)limit));
+    uint32_t most;
+    memcpy(&most, p, 4);
+    _exit(file_list(p + 4, most));
   }
   if (pid < 0) send_exit(id, EAGAIN, 0, 0, 0, 0, 0);
+  else {
+    op->on_file = 1;
+    op->deadline = op->started + STALL;
+  }
   if (in >= 0) close(in);
 }
 
@@ -494,7 +510,7 @@ static void deadlines(uint64_t now) {
   for (struct op *op = ops; op < ops + MAX_OPS; op++) {
     if (op->pid <= 0 || op->exited || !op->deadline || op->deadline > now) continue;
     if (op->timed_out) kill(op->pid, SIGKILL);
-    op->timed_out = 1;
+    op->timed_out = !op->on_file;
     end_all_of(op);
   }
 }
@@ -625,6 +641,8 @@ int agent_main(int argc, char **argv) {
     else if (strcmp(argv[i], "--run") == 0) program = argv + i + 1;
   }
   drop_capabilities();
+  /* Not 0: with that, the host would still run the program that its core_pattern names, as root, for every crash. */
+  lower(RLIMIT_CORE, "1");
   if (seccomp_install() < 0) fail_start("seccomp");
   if (program) {
     execv(program[0], program);

@@ -15,39 +15,27 @@
 
 static char buffer[1 << 16];
 
+/* Copies at most `limit` bytes. */
 static int copy(int from, int to, uint64_t limit) {
-  uint64_t total = 0;
-  for (;;) {
-    ssize_t got = read(from, buffer, sizeof buffer);
+  while (limit) {
+    ssize_t got = read(from, buffer, limit < sizeof buffer ? (size_t)limit : sizeof buffer);
     if (got < 0) return errno;
     if (got == 0) return 0;
-    total += (uint64_t)got;
-    if (total > limit) return EFBIG;
+    limit -= (uint64_t)got;
     for (ssize_t put = 0, n; put < got; put += n)
       if ((n = write(to, buffer + put, (size_t)(got - put))) < 0) return errno;
   }
+  return 0;
 }
 
-/* The user inside is called root but has no capabilities: what it owns and may not read it is first allowed to read, as
- * root would be. */
-static int open_as_root(int parent, const char *name, int flags, mode_t wanted) {
+int file_read(const char *path, uint64_t offset, uint64_t limit, int whole) {
   struct stat st;
-  int fd = openat(parent, name, flags | O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  if (fd >= 0 || errno != EACCES) return fd;
-  int link = flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
-  if (fstatat(parent, name, &st, link) < 0 || (link && S_ISLNK(st.st_mode))) return -1;
-  if (fchmodat(parent, name, (st.st_mode & 07777) | wanted, 0) < 0) return -1;
-  return openat(parent, name, flags | O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-}
-
-int file_read(const char *path, uint64_t limit) {
-  struct stat st;
-  int fd = open_as_root(AT_FDCWD, path, 0, 0400);
-  if (fd < 0) return errno;
-  if (fstat(fd, &st) < 0) return errno;
+  int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0 || fstat(fd, &st) < 0) return errno;
   if (S_ISDIR(st.st_mode)) return EISDIR;
   if (!S_ISREG(st.st_mode)) return ENODEV;
-  if ((uint64_t)st.st_size > limit) return EFBIG;
+  if (whole && (uint64_t)st.st_size > limit) return EFBIG;
+  if (lseek(fd, (off_t)offset, SEEK_SET) < 0) return errno;
   return copy(fd, 1, limit);
 }
 
@@ -67,6 +55,7 @@ int file_write(const char *path, int exclusive) {
   static char target[PATH_MAX], temporary[PATH_MAX + 32];
   struct stat st;
   mode_t mode = 0644;
+  int known = 0;
   if (strlen(path) >= sizeof target) return ENAMETOOLONG;
   if (path[strlen(path) - 1] == '/') return EISDIR;
   strcpy(target, path);
@@ -79,6 +68,7 @@ int file_write(const char *path, int exclusive) {
     if (S_ISDIR(st.st_mode)) return EISDIR;
     if (!S_ISREG(st.st_mode)) return ENODEV;
     mode = st.st_mode & 07777;
+    known = 1;
   } else if (errno != ENOENT) return errno;
 
   snprintf(temporary, sizeof temporary, "%s", target);
@@ -86,6 +76,7 @@ int file_write(const char *path, int exclusive) {
   int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return errno;
   error = copy(0, fd, UINT64_MAX);
+  if (!error && known && fchown(fd, st.st_uid, st.st_gid) < 0 && errno != EINVAL && errno != EPERM) error = errno;
   if (!error && (fchmod(fd, mode) < 0 || close(fd) < 0)) error = errno;
   if (!error && renameat2(AT_FDCWD, temporary, AT_FDCWD, target, exclusive ? RENAME_NOREPLACE : 0) < 0) error = errno;
   if (error) unlink(temporary);
@@ -98,10 +89,12 @@ int make_directories(char *path) {
   return mkdir(path, 0755) < 0 && errno != EEXIST ? errno : 0;
 }
 
-static uint32_t left;
+#define LIST_BYTES (32u << 20) /* of all names together, so that the host need not hold 4 KB for each entry */
+
+static uint32_t left, room;
 
 static int list(int parent, const char *name, const char *prefix) {
-  int fd = open_as_root(parent, name, O_DIRECTORY | O_NOFOLLOW, 0500), error = 0;
+  int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), error = 0;
   if (fd < 0) return errno;
   DIR *dir = fdopendir(fd);
   struct dirent *entry;
@@ -112,10 +105,12 @@ static int list(int parent, const char *name, const char *prefix) {
     if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) continue; /* gone since */
     if (left-- == 0) { error = EFBIG; break; }
     if (snprintf(path, sizeof path, "%s%s", prefix, entry->d_name) >= (int)sizeof path) continue; /* no legal path */
+    size_t length = strlen(path);
+    if (length > room) { error = EFBIG; break; }
+    room -= (uint32_t)length;
     char kind = S_ISREG(st.st_mode) ? 'f' : S_ISDIR(st.st_mode) ? 'd' : S_ISLNK(st.st_mode) ? 'l' : 'o';
     printf("%c %lld %s%c", kind, (long long)st.st_size, path, 0);
     if (kind == 'd') {
-      size_t length = strlen(path);
       char *below = malloc(length + 2);
       if (!below) { error = ENOMEM; break; }
       memcpy(below, path, length);
@@ -131,6 +126,7 @@ static int list(int parent, const char *name, const char *prefix) {
 
 int file_list(const char *path, uint32_t max_entries) {
   left = max_entries;
+  room = LIST_BYTES;
   int error = list(AT_FDCWD, path, "");
   return fflush(stdout) ? errno : error;
 }

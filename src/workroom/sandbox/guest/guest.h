@@ -22,7 +22,8 @@ enum kind {
   K_EXEC = 'X',    /* u32 timeout_ms, u32 cap, u32 argc, u32 envc, u8 has_input, cwd\0 argv\0... env\0...; input
                     * as passed descriptor */
   K_KILL = 'K',    /* ends the operation of this id with all that it started */
-  K_READ = 'R',    /* u64 limit, path\0; answered by K_OUT and K_EXIT (errno) */
+  K_READ = 'R',    /* u64 offset, u64 limit, u8 whole (more than the limit is EFBIG), path\0; answered by K_OUT and
+                    * K_EXIT (errno) */
   K_WRITE = 'W',   /* u8 exclusive, path\0; contents as passed descriptor; answered by K_EXIT (errno) */
   K_LIST = 'L',    /* u32 max entries, path\0; answered by K_OUT records and K_EXIT (errno) */
   K_DIRS = 'D',    /* path\0 ...: makes directories and their parents; answered by K_EXIT (errno) */
@@ -45,7 +46,7 @@ int seccomp_install(void);
 int seccomp_print(void);
 
 /* File operations; run in a child process. They read descriptor 0, write descriptor 1 and return 0 or an errno. */
-int file_read(const char *path, uint64_t limit);
+int file_read(const char *path, uint64_t offset, uint64_t limit, int whole);
 int file_write(const char *path, int exclusive);
 int file_list(const char *path, uint32_t max_entries);
 /* In the caller's own process: makes a directory and its parents. */

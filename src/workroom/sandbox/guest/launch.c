@@ -231,7 +231,9 @@ static void make_world(struct settings *s, int root) {
 static void become_root_inside(int root) {
   if (root && setgroups(0, NULL) < 0) fail("drop groups", NULL);
   if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) fail("become root inside", NULL);
-  put("/proc/sys/user/max_user_namespaces", "0"); /* of this user namespace; nobody inside may raise it */
+  /* Of this user namespace; nobody inside may raise them. The second leaves the user's other programs a half. */
+  put("/proc/sys/user/max_user_namespaces", "0");
+  put("/proc/sys/user/max_inotify_instances", "64");
 }
 
 /* Nothing of the caller but standard streams and the control socket may reach the sandbox. */
@@ -249,7 +251,7 @@ static int keep_until_exec(const char *fd) {
 int launch_main(int argc, char **argv) {
   struct settings s = {.size = "0", .inodes = "0", .user_ns = -1, .mount_ns = -1};
   int control = -1, root = geteuid() == 0, i = 0;
-  struct rlimit none = {0, 0};
+  struct rlimit one = {1, 1}; /* not 0, see agent.c */
 
   for (; i < argc && strcmp(argv[i], "--") != 0; i += 2) {
     const char *name = argv[i], **value = (const char **)argv + i + 1;
@@ -285,7 +287,8 @@ int launch_main(int argc, char **argv) {
 
   umask(022);
   make_world(&s, root);
-  if (setrlimit(RLIMIT_CORE, &none) < 0) fail("setrlimit", NULL);
+  if (setrlimit(RLIMIT_CORE, &one) < 0) fail("setrlimit", NULL);
+  put("/proc/self/oom_score_adj", "500"); /* where the whole host runs out of memory, its sandboxes go first */
   if (chdir("/") < 0) fail("chdir", NULL);
   become_root_inside(root);
   take_control(control);

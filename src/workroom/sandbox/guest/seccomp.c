@@ -5,13 +5,18 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/memfd.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <termios.h>
@@ -58,12 +63,9 @@ static const int allowed[] = {
   /* waiting for something */
   __NR_ppoll, __NR_pselect6, __NR_epoll_create1, __NR_epoll_ctl, __NR_epoll_pwait, __NR_epoll_pwait2, __NR_eventfd2,
   __NR_signalfd4, __NR_timerfd_create, __NR_timerfd_settime, __NR_timerfd_gettime,
-#ifdef __NR_io_setup
-  __NR_io_setup, __NR_io_destroy, __NR_io_submit, __NR_io_cancel, __NR_io_getevents, __NR_io_pgetevents,
-#endif
   /* memory */
-  __NR_brk, __NR_mmap, __NR_munmap, __NR_mremap, __NR_mprotect, __NR_madvise, __NR_mincore, __NR_msync, __NR_mlock,
-  __NR_mlock2, __NR_munlock, __NR_mlockall, __NR_munlockall, __NR_membarrier, __NR_memfd_create, __NR_pkey_alloc,
+  __NR_brk, __NR_munmap, __NR_mremap, __NR_mprotect, __NR_madvise, __NR_mincore, __NR_msync, __NR_mlock,
+  __NR_mlock2, __NR_munlock, __NR_mlockall, __NR_munlockall, __NR_membarrier, __NR_pkey_alloc,
   __NR_pkey_free, __NR_pkey_mprotect, __NR_get_mempolicy, __NR_remap_file_pages,
   /* processes, threads, signals */
   __NR_exit, __NR_exit_group, __NR_wait4, __NR_waitid, __NR_execve, __NR_execveat, __NR_kill, __NR_tkill, __NR_tgkill,
@@ -74,7 +76,7 @@ static const int allowed[] = {
   __NR_restart_syscall, __NR_sched_yield, __NR_sched_getaffinity, __NR_sched_setaffinity, __NR_sched_getparam,
   __NR_sched_setparam, __NR_sched_getscheduler, __NR_sched_setscheduler, __NR_sched_get_priority_max,
   __NR_sched_get_priority_min, __NR_sched_rr_get_interval, __NR_sched_getattr, __NR_sched_setattr, __NR_getpriority,
-  __NR_setpriority, __NR_ioprio_get, __NR_ioprio_set, __NR_getrlimit, __NR_setrlimit, __NR_prlimit64, __NR_getrusage,
+  __NR_setpriority, __NR_ioprio_get, __NR_ioprio_set, __NR_getrlimit, __NR_getrusage,
   __NR_times, __NR_getcpu, __NR_landlock_create_ruleset, __NR_landlock_add_rule, __NR_landlock_restrict_self,
   __NR_seccomp,
   /* who and what am I */
@@ -87,9 +89,16 @@ static const int allowed[] = {
   /* sockets, once made (`socket` and `socketpair` are looked at below) and System V and POSIX communication */
   __NR_bind, __NR_listen, __NR_accept, __NR_accept4, __NR_connect, __NR_shutdown, __NR_sendto, __NR_recvfrom,
   __NR_sendmsg, __NR_recvmsg, __NR_sendmmsg, __NR_recvmmsg, __NR_getsockname, __NR_getpeername, __NR_getsockopt,
-  __NR_setsockopt, __NR_shmget, __NR_shmat, __NR_shmctl, __NR_shmdt, __NR_semget, __NR_semop, __NR_semctl,
+  __NR_setsockopt, __NR_shmat, __NR_shmctl, __NR_shmdt, __NR_semget, __NR_semop, __NR_semctl,
   __NR_semtimedop, __NR_msgget, __NR_msgsnd, __NR_msgrcv, __NR_msgctl, __NR_mq_open, __NR_mq_unlink,
   __NR_mq_timedsend, __NR_mq_timedreceive, __NR_mq_notify, __NR_mq_getsetattr,
+};
+
+/* Allowed but for some flags: new namespaces (clone3 hides its flags behind a pointer, so it is not allowed at all and
+ * callers fall back to clone), and huge pages, which the host has set aside for somebody. */
+static const struct { int call, argument; unsigned flags; } flagged[] = {
+  {__NR_clone, 0, NAMESPACE_FLAGS}, {__NR_mmap, 3, MAP_HUGETLB}, {__NR_memfd_create, 1, MFD_HUGETLB},
+  {__NR_shmget, 2, SHM_HUGETLB},
 };
 
 /* Known to be dangerous or to reach outside: told so plainly, where ENOSYS might look like an old kernel. */
@@ -116,6 +125,7 @@ static const int refused[] = {
 #define UNLESS(value, no) (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (no))
 #define IF(value, yes) (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), (yes), 0)
 #define DENY RETURN(SECCOMP_RET_ERRNO | EPERM)
+#define PRETEND RETURN(SECCOMP_RET_ERRNO)
 #define ALLOW RETURN(SECCOMP_RET_ALLOW)
 #define MAX_FILTER 1200
 
@@ -142,19 +152,20 @@ static void build(void) {
   add((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1));
   add(RETURN(SECCOMP_RET_KILL_PROCESS));
 #endif
-  /* Sockets: local ones, IPv4 and IPv6 streams and datagrams, and routing netlink (which lists interfaces). No raw or
-   * packet sockets, AF_ALG, AF_VSOCK or anything else. The upper bits of the type are flags. Another kind of netlink is
-   * answered as by a kernel without it: useradd, su and all of PAM give up when the audit socket is forbidden. */
+  /* Sockets: local ones, TCP and UDP over IPv4 and IPv6, and routing netlink (which lists interfaces). No raw or packet
+   * sockets, AF_ALG, AF_VSOCK or anything else, and no other protocol: the kernel would load its module. The upper bits
+   * of the type are flags. Another kind of netlink is answered as by a kernel without it: useradd, su and all of PAM
+   * give up when the audit socket is forbidden. */
   const int makers[] = {__NR_socket, __NR_socketpair};
   for (size_t i = 0; i < COUNT(makers); i++) {
-    add(UNLESS((unsigned)makers[i], 15));
+    add(UNLESS((unsigned)makers[i], 20));
     add(LOAD(ARG(0)));
-    add(IF(AF_UNIX, 12));
+    add(IF(AF_UNIX, 17));
     add(IF(AF_INET, 6));
     add(IF(AF_INET6, 5));
     add(UNLESS(AF_NETLINK, 3));
     add(LOAD(ARG(2)));
-    add(IF(NETLINK_ROUTE, 7));
+    add(IF(NETLINK_ROUTE, 12));
     add(RETURN(SECCOMP_RET_ERRNO | EPROTONOSUPPORT));
     add(DENY);
     add(LOAD(ARG(1)));
@@ -162,23 +173,46 @@ static void build(void) {
     add(IF(SOCK_STREAM, 2));
     add(IF(SOCK_DGRAM, 1));
     add(DENY);
+    add(LOAD(ARG(2)));
+    add(IF(0, 3));
+    add(IF(IPPROTO_TCP, 2));
+    add(IF(IPPROTO_UDP, 1));
+    add(DENY);
     add(ALLOW);
   }
-  /* clone: threads and processes, no namespaces. clone3 hides its flags behind a pointer: not allowed, so that callers
-   * fall back to clone. */
-  add(UNLESS(__NR_clone, 5));
-  add(LOAD(ARG(0)));
-  add(AND(NAMESPACE_FLAGS));
-  add(UNLESS(0, 1));
-  add(ALLOW);
-  add(DENY);
-  /* ioctl: all but what types into a terminal */
-  add(UNLESS(__NR_ioctl, 5));
+  for (size_t i = 0; i < COUNT(flagged); i++) {
+    add(UNLESS((unsigned)flagged[i].call, 5));
+    add(LOAD(ARG((unsigned)flagged[i].argument)));
+    add(AND(flagged[i].flags));
+    add(UNLESS(0, 1));
+    add(ALLOW);
+    add(DENY);
+  }
+  /* ioctl: all but what types into a terminal or loads a module for it */
+  add(UNLESS(__NR_ioctl, 6));
   add(LOAD(ARG(1)));
-  add(IF(TIOCSTI, 2));
-  add(IF(TIOCLINUX, 1));
+  add(IF(TIOCSTI, 3));
+  add(IF(TIOCLINUX, 2));
+  add(IF(TIOCSETD, 1));
   add(ALLOW);
   add(DENY);
+  /* The limit on core files is 1 (see agent.c) and stays: a change does nothing and seems to succeed. */
+#ifdef __NR_setrlimit
+  add(UNLESS(__NR_setrlimit, 4));
+  add(LOAD(ARG(0)));
+  add(UNLESS(RLIMIT_CORE, 1));
+  add(PRETEND);
+  add(ALLOW);
+#endif
+  add(UNLESS(__NR_prlimit64, 8));
+  add(LOAD(ARG(1)));
+  add(UNLESS(RLIMIT_CORE, 5));
+  add(LOAD(ARG(2)));
+  add(UNLESS(0, 2));
+  add(LOAD(ARG(2) + 4));
+  add(IF(0, 1));
+  add(PRETEND);
+  add(ALLOW);
   add_all(allowed, COUNT(allowed), ALLOW);
   add_all(refused, COUNT(refused), DENY);
   add(RETURN(SECCOMP_RET_ERRNO | ENOSYS));

@@ -10,7 +10,7 @@ from workroom.sandbox.image import registries
 from workroom.sandbox.image.recipe import FILES
 from workroom.sandbox.image.registries import AptSource
 
-INIT = "run/workroom-init"  # where the backends mount the program that runs in the sandbox
+INIT = "run/init"  # where the backends mount the program that runs in the sandbox
 _LEFT_BY_MMDEBSTRAP = ("etc/apt/apt.conf.d/99mmdebstrap", "etc/dpkg/dpkg.cfg.d/99mmdebstrap")
 _TRACES = (
     "var/log",
