@@ -18,7 +18,7 @@ from workroom.errors import ConfigError
 from workroom.sandbox import Sandbox
 from workroom.sandbox.egress import EgressRecord, parse_policy, registries
 from workroom.sandbox.egress.policy import Policy, Refused, is_denied, own_addresses
-from workroom.sandbox.egress.proxy import server_name
+from workroom.sandbox.egress.hello import server_name
 
 HOST = "127.0.0.2"
 
