@@ -556,7 +556,7 @@ def test_accepting_goes_on_after_it_failed(plain: Origin) -> None:
                 raise fault
             return await real(sock)
 
-        loop.sock_accept = accept  # type: ignore[assignment]
+        loop.sock_accept = accept  # type: ignore[method-assign]
         it.proxy._accepting.cancel()
         assert b"origin-token" in await it.ask(GOOD)
         assert next(faults, None) is None
@@ -595,7 +595,7 @@ def test_a_listener_that_fails_is_told_and_harms_nothing(plain: Origin) -> None:
         told: list[dict[str, Any]] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
         async with served(network(plain)) as it:
-            it.proxy._on_record = lambda _: 1 // 0  # type: ignore[assignment, return-value]
+            it.proxy._on_record = lambda _: 1 // 0  # type: ignore[assignment]
             assert b"origin-token" in await it.ask(GOOD)
         assert [type(context["exception"]) for context in told] == [ZeroDivisionError]
 
