@@ -6,10 +6,16 @@ this host is configured with, or as `allow:HOST=ADDRESS:PORT`.
 
 import asyncio
 import ipaddress
+import json
+import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import workroom
+from tests.cli.command import SUBMIT, bash, script
 from tests.conftest import RunInBox
 from tests.sandbox.egress_support import HOST, Authority, Origin, make_authority, origin
 from workroom.errors import ConfigError
@@ -50,7 +56,7 @@ def test_packages_reach_the_registry_and_nothing_else(run_in_box: RunInBox, regi
         other = await box.exec(f"curl -s -H 'Host: other.example' http://{HOST}:{port}/simple/x/")
         assert "names another host" in other.stdout
         assert (await box.exec(f"curl -s --noproxy '*' -m 2 http://{HOST}:{port}/")).exit_code == 7
-        pip = await box.exec("pip download --retries 0 --no-deps -q -i https://example.org/simple x")
+        pip = await box.exec("pip download --retries 1 --no-deps -i https://example.org/simple x")
         assert "no package registry of this machine" in pip.stderr  # the reason reaches a client that shows no body
 
     run_in_box(work, network="packages", on_egress=records.append)
@@ -214,3 +220,48 @@ def test_ordinary_names_are_names() -> None:
 def test_open_sends_no_mail(port: int) -> None:
     with pytest.raises(Refused, match="mail"):
         Policy("open").check_name("example.org", port)
+
+
+def test_a_run_records_every_request_and_the_model_reads_why_one_was_refused(tmp_path: Path) -> None:
+    """Those that go on to the end too: a tunnel of a background job, which is cut with the sandbox."""
+    tunnel = (
+        "import socket, time; s = socket.create_connection(('127.0.0.1', 3128)); "
+        "s.sendall(b'GET http://allowed.test/slow HTTP/1.1\\r\\n\\r\\n'); print(s.recv(10), flush=True); time.sleep(99)"
+    )
+    command = (
+        f'python3 -c "{tunnel}" > /tmp/out & until grep -q HTTP /tmp/out; do sleep 0.05; done; '
+        "curl -s http://allowed.test/ http://denied.test/; pip download --retries 1 six; "
+        "echo 1 > /testbed/answer.txt"
+    )
+    release = threading.Event()
+
+    def slow(handler: Any) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.flush()
+        release.wait(60)
+
+    with origin() as server:
+        server.pages["/slow"] = slow
+        result = workroom.run(
+            "x",
+            model=script(tmp_path / "s.jsonl", bash(command), SUBMIT),
+            network=f"allow:allowed.test={HOST}:{server.server_port}",
+            out=tmp_path / "out",
+        )
+        release.set()
+    assert (result.answer, result.stop_reason) == ("1", "submitted")
+    events = [json.loads(line) for line in (tmp_path / "out/events.jsonl").read_text().splitlines()]
+    assert [event["seq"] for event in events] == list(range(len(events)))
+    egress = [event for event in events if event["type"] == "egress"]
+    assert {(event["host"], event["verdict"].partition(":")[0]) for event in egress} >= {
+        ("allowed.test", "allowed"),
+        ("denied.test", "refused"),
+    }
+    assert [event["host"] for event in egress].count("allowed.test") == 2
+    assert all(event["received"] > 0 for event in egress if event["host"] == "allowed.test")
+    (observation,) = [
+        event["observation"] for event in events if event["type"] == "tool" and "denied" in event["observation"]
+    ]
+    assert "denied.test is not among the allowed hosts: allowed.test" in observation
+    assert observation.count("is not among the allowed hosts") > 1  # to curl, and in pip's own error
