@@ -133,6 +133,29 @@ def test_one_sandbox_with_300_idle_connections_starves_nobody(run_in_box: RunInB
         run_in_box(work, network=network)
 
 
+def test_a_proxy_that_fails_in_the_middle_of_a_task_starts_again_and_harms_no_other(run_in_box: RunInBox) -> None:
+    """Fault F35. While it does not run the task sees errors, and nothing gets out."""
+    with origin() as server:
+        network = f"allow:allowed.test={HOST}:{server.server_port}"
+        curl = "curl -sS -m 10 --noproxy '' http://allowed.test/"
+
+        async def work(box: Sandbox) -> None:
+            async with Sandbox.open("bwrap", network=network) as other:
+                assert box._egress is not None
+                box._egress._accepting.cancel()
+                for each in (box, other):
+                    assert (await each.exec(curl)).stdout == "origin-token GET /"
+                await box._egress.close()
+                seen = len(server.seen)
+                gone = await box.exec(f"{curl}; pip download --retries 0 six")
+                assert "Failed to connect" in gone.stderr
+                assert gone.exit_code != 0
+                assert len(server.seen) == seen
+                assert (await other.exec(curl)).stdout == "origin-token GET /"
+
+        run_in_box(work, network=network)
+
+
 def test_policies_are_parsed() -> None:
     assert parse_policy("none") is None
     assert parse_policy("allow:Example.ORG.,*.b.org") == Policy("allow", frozenset({"example.org", "*.b.org"}))

@@ -9,6 +9,7 @@ import ssl
 import threading
 import urllib.request
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 from workroom.errors import SandboxUnavailable
@@ -17,6 +18,7 @@ from workroom.sandbox.image.registries import ca_bundle
 
 RESOLVE_TIMEOUT = 15.0
 CONNECT_TIMEOUT = 10.0  # for each address
+MAX_ADDRESSES = 4  # of a name that are tried
 MAX_LOOKUPS = 4  # at a time for one sandbox
 MAX_HEAD = 32 << 10
 READ_SIZE = 256 << 10
@@ -96,12 +98,15 @@ class Encrypted(Stream):
     @classmethod
     async def over(cls, plain: Plain, host: str) -> "Encrypted":
         """Begins TLS on a connection. Raises Failed, and closes it, where the certificate is not good."""
-        context = ssl.create_default_context(cafile=None if (bundle := ca_bundle()) is None else str(bundle))
+        bundle = ca_bundle()
+        context = _context(str(bundle), bundle.stat().st_mtime_ns) if bundle else _context(None, 0)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 return cls(*await asyncio.open_connection(sock=plain.socket, ssl=context, server_hostname=host))
-        except (OSError, TimeoutError) as error:  # an SSLError is an OSError
+        except BaseException as error:
             plain.close()
+            if not isinstance(error, OSError):  # a TimeoutError and an SSLError are
+                raise
             raise Failed(f"no TLS connection to {host} can be made: {_words(error)}") from None
 
     async def _receive(self, size: int) -> bytes:
@@ -173,14 +178,17 @@ class Dialler:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._lookups.acquire()
-                threading.Thread(target=look_up, name="workroom-resolve", daemon=True).start()
+                try:
+                    threading.Thread(target=look_up, name="workroom-resolve", daemon=True).start()
+                except RuntimeError:  # no thread is left
+                    settle([])
                 return await answer
         return []
 
     async def dial(self, addresses: list[Address], port: int) -> Plain:
         """A connection to the first address that answers. Raises Failed."""
         why = ""
-        for address in addresses:
+        for address in addresses[:MAX_ADDRESSES]:
             sock = None
             try:
                 sock = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
@@ -241,6 +249,12 @@ async def read_head(stream: Stream) -> bytes:
         return data[: MAX_HEAD + 1].replace(b"\r\n\r\n", b"")
     stream.unread(data[end:])
     return data[:end]
+
+
+@lru_cache(maxsize=4)
+def _context(bundle: str | None, _changed: int) -> ssl.SSLContext:
+    """Reading a bundle takes longer than all else that a request needs."""
+    return ssl.create_default_context(cafile=bundle)
 
 
 def _words(error: OSError) -> str:

@@ -12,6 +12,7 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from workroom.errors import SandboxUnavailable
@@ -143,8 +144,11 @@ class EgressProxy:
                 continue
             self.budget.requests += 1
             if len(self._at_head) >= MAX_CONNECTIONS:
-                next(iter(self._at_head)).cancel()
+                oldest = next(iter(self._at_head))
+                del self._at_head[oldest]
+                oldest.cancel()
             task = loop.create_task(self._serve_one(client))
+            task.add_done_callback(partial(_close, client))  # it may be cancelled before it has begun
             self._tasks.add(task)
             self._at_head[task] = None
             task.add_done_callback(self._forget)
@@ -169,7 +173,8 @@ class EgressProxy:
         try:
             request = parse_request(head)
             traffic.host, traffic.port = request.host, request.port
-            await self._forward(request, client, traffic)
+            async with asyncio.timeout(IDLE_TIMEOUT) as traffic.idle:
+                await self._forward(request, client, traffic)
         except Refused as refusal:
             traffic.verdict = f"refused: {refusal}"
             why = self._refusal(refusal)
@@ -271,8 +276,7 @@ class EgressProxy:
             await server.write(head)
             left = request.length
             while left:
-                async with asyncio.timeout(IDLE_TIMEOUT):
-                    piece = await client.read(min(left, READ_SIZE))
+                piece = await client.read(min(left, READ_SIZE))
                 if not piece:
                     raise Refused("the body is shorter than its Content-Length")
                 left -= len(piece)
@@ -291,8 +295,7 @@ class EgressProxy:
             head = facade.request_head(request, credential, None if encrypted else route.upstream)
             traffic.send(len(head))
             await server.write(head)
-            async with asyncio.timeout(IDLE_TIMEOUT) as traffic.idle:
-                await facade.answer(request, credential, server, client, traffic, self._indexes)
+            await facade.answer(request, credential, server, client, traffic, self._indexes)
 
 
 async def _known() -> Registries:
@@ -334,11 +337,10 @@ async def _both_ways(client: Plain, server: Plain, traffic: Traffic, *, upward: 
     other = asyncio.create_task(_pump(client, server, traffic.send) if upward else _drop(client))
     tasks = pending = {answer, other}
     try:
-        async with asyncio.timeout(IDLE_TIMEOUT) as traffic.idle:
-            while pending and (upward or answer in pending):
-                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                if not all(task.result() for task in done):
-                    return
+        while pending and (upward or answer in pending):
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            if not all(task.result() for task in done):
+                return
     finally:
         for task in tasks:
             task.cancel()
@@ -374,6 +376,10 @@ async def _linger(client: Plain) -> None:
             await _drop(client)
 
 
+def _close(sock: socket.socket, _: "asyncio.Task[None]") -> None:
+    sock.close()
+
+
 def _reset(client: Plain) -> None:
     """Makes the end of the connection an error for the client, so that half an answer is not taken for a whole one."""
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -391,5 +397,7 @@ def _plain_head(request: Request, upstream: Upstream | None) -> bytes:
 def _answer(why: str) -> bytes:
     """A refusal, in the status line too, which is all that some clients show."""
     text = f"workroom: {why[4:]}\n".encode("ascii", "replace")
-    head = f"HTTP/1.1 {why}\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
+    head = (
+        f"HTTP/1.1 {why[:1000]}\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
+    )
     return head.encode("ascii", "replace") + text
