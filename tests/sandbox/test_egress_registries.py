@@ -99,7 +99,6 @@ def test_pip_and_npm_install_from_a_registry_whose_password_stays_outside(
         monkeypatch.setenv("PIP_INDEX_URL", f"{base}/simple/")
         monkeypatch.setenv("NPM_CONFIG_REGISTRY", f"{base}/npm/")
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
-        monkeypatch.setenv("WORKROOM_IMAGE", "")
 
         async def work(box: Sandbox) -> None:
             shown = await box.exec("env; pip config list; cat /etc/pip.conf ~/.npmrc")
@@ -269,6 +268,29 @@ def test_a_registry_with_a_wrong_certificate_gets_no_password(
 
         asyncio.run(run())
         assert not server.seen
+
+
+def test_npm_itself_installs_from_such_a_registry(
+    run_in_box: RunInBox, authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In the image that has Node.js where this host has it: nothing is fetched but the package."""
+    if not Path("/usr/bin/npm").exists():
+        pytest.skip("this host has no npm in /usr")
+    with origin(authority) as server:
+        fill(server, "https")
+        registry = f"//{HOST}:{server.server_port}/team/npm/"
+        monkeypatch.setenv("NPM_CONFIG_REGISTRY", f"https://user:{SECRET}@{registry[2:]}")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # an image with these settings is for this test only
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
+
+        async def work(box: Sandbox) -> None:
+            done = await box.exec(
+                "cd /tmp && /usr/bin/npm install --no-audit tinycanary && node -p 'require(\"tinycanary\")'"
+            )
+            assert done.stdout.endswith("42\n"), done.stdout + done.stderr
+            assert (await box.exec(f"grep -rl {SECRET} /tmp ~ /etc")).stdout == ""
+
+        run_in_box(work, network="packages", image="host")
 
 
 # ---- a host that needs a proxy itself ----

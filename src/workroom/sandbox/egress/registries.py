@@ -111,14 +111,15 @@ def apt_urls() -> list[str]:
 
 
 def npm_urls() -> list[str]:
-    """The registry as npm itself says it; nothing where there is no npm."""
+    """The registries as npm itself says them, and as they are written: npm keeps to itself those with a password."""
     npm = shutil.which("npm")
     answer = _ask([npm, "config", "list", "--json"]) if npm else ""
     try:
         settings = json.loads(answer or "{}")
     except ValueError:
-        return []
-    return [str(value) for key, value in settings.items() if key == "registry" or key.endswith(":registry")]
+        settings = {}
+    told = [str(value) for key, value in settings.items() if key == "registry" or key.endswith(":registry")]
+    return list(dict.fromkeys([*told, *npm_registries().values()]))
 
 
 def client_environment() -> dict[str, str]:
