@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -203,17 +203,20 @@ class Run:
         from workroom.sandbox import Sandbox
 
         config = self.config
-        async with Sandbox.open(
-            config.sandbox,
-            image=config.image,
-            network=config.network,
-            limits=config.limits,
-            on_egress=self._note_egress,
-        ) as box:
-            for notice in box.facts.notices:
-                self._notice(notice)
-            await self._play(box)
-            return await self._bring_out(box)
+        try:
+            async with Sandbox.open(
+                config.sandbox,
+                image=config.image,
+                network=config.network,
+                limits=config.limits,
+                on_egress=self._note_egress,
+            ) as box:
+                for notice in box.facts.notices:
+                    self._notice(notice)
+                await self._play(box)
+                return await self._bring_out(box)
+        finally:
+            self._take_late_egress()
 
     async def _play(self, box: "Sandbox | None") -> None:
         from workroom.agent import Agent, EpisodeLimits
@@ -242,6 +245,17 @@ class Run:
     def _note_egress(self, record: "EgressRecord") -> None:
         if self._agent is not None:
             self._agent.note_egress(record)
+
+    def _take_late_egress(self) -> None:
+        """Requests that went on until the sandbox was closed, those of background jobs say, are recorded too."""
+        from workroom.trajectory.events import Egress
+
+        assert self._directory is not None
+        events = self._directory.events
+        while self._agent is not None and self._agent.egress and events:
+            record = asdict(self._agent.egress.popleft())
+            now = time.time()
+            self._take(Egress(seq=len(events), time=now, elapsed=max(0.0, now - events[0].time), **record))
 
     async def _bring_out(self, box: "Sandbox") -> list[FileEntry]:
         """What the model left in the output directory; what cannot be brought out is told, and costs no answer."""

@@ -136,7 +136,7 @@ def test_no_secret_of_the_host_enters_an_image(tmp_path: Path, monkeypatch: pyte
     configure(root)
     texts = [path.read_bytes() for path in root.rglob("*") if path.is_file()]
     assert any(b"https://index.invalid/simple" in text for text in texts)
-    assert any(b"https://npm.invalid/" in text for text in texts)
+    assert any(b"http://npm.invalid:443/" in text for text in texts)
     assert not any(b"hunter2" in text for text in texts)
 
 

@@ -351,7 +351,8 @@ class Sandbox:
         try:
             listener = await self._greeted()
             if self._policy is not None:
-                self._egress = await EgressProxy.serve(listener, self._policy, self._tell_egress)
+                used = self._egress.budget if self._egress else None
+                self._egress = await EgressProxy.serve(listener, self._policy, self._tell_egress, used)
                 self._environment |= self._egress.environment
             await self._prepare()
         except BaseException:

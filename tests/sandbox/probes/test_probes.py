@@ -9,13 +9,6 @@ import pytest
 from tests.sandbox.probes.harness import SHARED, Plant, Probe, Scene, attack, our_probes, planted, shared_probes
 
 ALL = [*shared_probes(), *our_probes()]
-# Holes that are known and not closed yet; an entry must go as soon as its probe fails to find the hole.
-OPEN = {
-    "bwrap-NW-26": "the proxy rewrites a Host header that differs from the target instead of refusing it",
-    "bwrap-WR-NW-04": "the proxy passes a line feed within a header on",
-    "bwrap-WR-NW-08": "the proxy accepts any number of connections",
-    "bwrap-WR-NW-09": "the proxy reports a refused name whatever its length",
-}
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +23,7 @@ def test_the_shared_half_is_complete() -> None:
 
 
 @pytest.mark.parametrize("probe", ALL, ids=[probe.id for probe in ALL])
-def test_probe(backend: str, probe: Probe, plant: Plant, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    if reason := OPEN.get(f"{backend}-{probe.id}"):
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+def test_probe(backend: str, probe: Probe, plant: Plant, tmp_path: Path) -> None:
     modes = [mode for mode in probe.modes if mode in plant.networks]
     if not modes:
         pytest.skip("needs a server on port 80, which this user cannot have")

@@ -1,6 +1,6 @@
 """Which package registries this host is set up to use, read from the settings of pip, apt and npm.
 
-Where nothing is set, each client's own default counts, asked of the client itself. Passwords in URLs are left out.
+Where nothing is set, each client's own default counts, asked of the client itself.
 """
 
 import configparser
@@ -10,14 +10,14 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from workroom.sandbox.image.registries import without_credentials
-
-DEFAULT_PORTS = {"http": 80, "https": 443}
+from workroom.sandbox.egress.credentials import PORTS, Credential, credentials, inside_url
+from workroom.sandbox.egress.policy import normal_host
+from workroom.sandbox.image.registries import npm_registries
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +26,32 @@ class Registries:
 
     endpoints: frozenset[tuple[str, int]] = frozenset()
     sources: tuple[tuple[str, str], ...] = ()
+    credentials: tuple[Credential, ...] = field(default=(), repr=False)
+
+    def credentials_of(self, host: str, port: int) -> tuple[Credential, ...]:
+        return tuple(entry for entry in self.credentials if (entry.host, entry.port) == (host, port))
 
 
 @lru_cache(maxsize=1)
 def registries() -> Registries:
     """Reads the settings once a process; may take a second, for npm is asked by running it."""
-    found = [("pip", url) for url in pip_urls()]
-    found += [("apt", url) for url in apt_urls()]
-    found += [("npm", url) for url in npm_urls()]
+    found = registry_urls()
     endpoints: set[tuple[str, int]] = set()
     sources = []
     for client, url in found:
         parts = urlsplit(url)
-        if parts.scheme in DEFAULT_PORTS and parts.hostname:
-            port = parts.port or DEFAULT_PORTS[parts.scheme]
-            endpoints.add((parts.hostname.lower(), port))
-            sources.append((client, f"{parts.hostname.lower()}:{port}"))
-    return Registries(frozenset(endpoints), tuple(dict.fromkeys(sources)))
+        if parts.scheme in PORTS and parts.hostname:
+            host, port = normal_host(parts.hostname), parts.port or PORTS[parts.scheme]
+            endpoints.add((host, port))
+            sources.append((client, f"{host}:{port}"))
+    return Registries(frozenset(endpoints), tuple(dict.fromkeys(sources)), credentials(found))
+
+
+def registry_urls() -> list[tuple[str, str]]:
+    """(client, URL) for all of them; the URLs may hold credentials."""
+    found = [("pip", url) for url in pip_urls()]
+    found += [("apt", url) for url in apt_urls()]
+    return found + [("npm", url) for url in npm_urls()]
 
 
 def pip_settings() -> dict[str, str]:
@@ -102,31 +111,32 @@ def apt_urls() -> list[str]:
 
 
 def npm_urls() -> list[str]:
-    """The registry as npm itself says it; nothing where there is no npm."""
+    """The registries as npm itself says them, and as they are written: npm keeps to itself those with a password."""
     npm = shutil.which("npm")
     answer = _ask([npm, "config", "list", "--json"]) if npm else ""
     try:
         settings = json.loads(answer or "{}")
     except ValueError:
-        return []
-    return [str(value) for key, value in settings.items() if key == "registry" or key.endswith(":registry")]
+        settings = {}
+    told = [str(value) for key, value in settings.items() if key == "registry" or key.endswith(":registry")]
+    return list(dict.fromkeys([*told, *npm_registries().values()]))
 
 
 def client_environment() -> dict[str, str]:
     """Environment inside that points pip and npm at the host's own registries, without any password."""
     environment = {}
     settings = pip_settings()
+    trusted = settings.get("trusted-host", "").split()
     for key in ("index-url", "extra-index-url"):
-        urls = [
-            without_credentials(url) for url in settings.get(key, "").split() if url.startswith(("http:", "https:"))
-        ]
-        if urls:
-            environment["PIP_" + key.upper().replace("-", "_")] = " ".join(urls)
-    if "trusted-host" in settings:
-        environment["PIP_TRUSTED_HOST"] = " ".join(settings["trusted-host"].split())
-    for key, value in os.environ.items():
-        if key.lower() == "npm_config_registry":
-            environment["npm_config_registry"] = without_credentials(value)
+        urls = [url for url in settings.get(key, "").split() if url.startswith(("http:", "https:"))]
+        inside = [inside_url(url, credentials([("pip", url)])) for url in urls]
+        trusted += [urlsplit(new).netloc for old, new in zip(urls, inside, strict=True) if old[:5] != new[:5]]
+        if inside:
+            environment["PIP_" + key.upper().replace("-", "_")] = " ".join(inside)
+    if trusted:
+        environment["PIP_TRUSTED_HOST"] = " ".join(dict.fromkeys(trusted))
+    if npm := npm_registries().get("registry"):
+        environment["npm_config_registry"] = inside_url(npm, credentials([("npm", npm)]))
     return environment
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from workroom.errors import SandboxUnavailable
@@ -43,7 +44,7 @@ def configure(root: Path, *, programs: bool = True) -> None:
         if path.is_file() and (programs or not name.startswith("usr/")):
             put(root, name, path.read_bytes(), 0o755 if "bin/" in name else 0o644)
     put(root, "etc/pip.conf", pip_conf(registries.pip_settings()).encode())
-    put(root, "root/.npmrc", npmrc(registries.npm_settings()).encode())
+    put(root, "root/.npmrc", npmrc(as_seen_inside("npm", registries.npm_registries())).encode())
     if (bundle := registries.ca_bundle()) is not None:
         put(root, registries.CA_BUNDLE[1:], bundle.read_bytes())
     make_places(root)
@@ -64,13 +65,21 @@ def configure_apt(root: Path, sources: list[AptSource]) -> None:
     if sources:
         for path in [root / "etc/apt/sources.list", *(root / "etc/apt/sources.list.d").glob("*")]:
             path.unlink(missing_ok=True)
-        text = "\n".join(registries.without_credentials(source.stanza()) for source in sources)
+        uris = as_seen_inside("apt", {source.uri: source.uri for source in sources})
+        text = "\n".join(replace(source, uri=uris[source.uri]).stanza() for source in sources)
         put(root, "etc/apt/sources.list.d/host.sources", text.encode())
     for key in {source.signed_by for source in sources if source.signed_by.startswith("/")}:
         if not (root / key[1:]).exists() and Path(key).is_file():
             put(root, key[1:], Path(key).read_bytes())
     options = [(key, value) for key, value in registries.apt_options().items() if "::Check-" in key]
     put(root, "etc/apt/apt.conf.d/61host", "".join(f'{key} "{value}";\n' for key, value in options).encode())
+
+
+def as_seen_inside(client: str, urls: dict[str, str]) -> dict[str, str]:
+    """Registry URLs without credentials; where HTTPS needs some, in the form in which the proxy adds them."""
+    from workroom.sandbox.egress.credentials import credentials, inside_url
+
+    return {key: inside_url(url, credentials([(client, url)])) for key, url in urls.items()}
 
 
 def clean(root: Path) -> None:

@@ -112,6 +112,11 @@ def clean_pip_settings(listed: str) -> dict[str, list[str]]:
 
 def npm_settings(home: Path | None = None, etc: Path = Path("/etc")) -> dict[str, str]:
     """The host's npm registries (`registry`, `@scope:registry`), cleaned."""
+    return {key: _without_query(url) for key, url in npm_registries(home, etc).items()}
+
+
+def npm_registries(home: Path | None = None, etc: Path = Path("/etc")) -> dict[str, str]:
+    """The same as they are written: they may hold credentials."""
     settings: dict[str, str] = {}
     for line in [*_lines(etc / "npmrc"), *_lines((home or Path.home()) / ".npmrc")]:
         key, _, value = (part.strip() for part in line.partition("="))
@@ -120,9 +125,7 @@ def npm_settings(home: Path | None = None, etc: Path = Path("/etc")) -> dict[str
     for key, value in os.environ.items():
         if key.lower() == "npm_config_registry":
             settings["registry"] = value
-    return {
-        key: _without_query(value) for key, value in settings.items() if urlsplit(value).scheme in ("http", "https")
-    }
+    return {key: value for key, value in settings.items() if urlsplit(value).scheme in ("http", "https")}
 
 
 def ca_bundle() -> Path | None:
