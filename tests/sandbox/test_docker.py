@@ -116,7 +116,7 @@ def test_a_full_small_place_is_told() -> None:
 
 
 def test_the_way_to_the_host_is_closed_behind_the_agent() -> None:
-    knock = "import socket; socket.socket(socket.AF_UNIX).connect('/run/workroom-control')"
+    knock = "import socket; socket.socket(socket.AF_UNIX).connect('/run/control')"
 
     async def work() -> None:
         async with Sandbox.open("docker", limits=SMALL) as box:

@@ -119,7 +119,7 @@ def test_too_many_processes_are_told(run_in_box: RunInBox) -> None:
 
 @needs_root
 def test_a_full_state_directory_fails_only_the_start(tmp_path: Path) -> None:
-    full = f"mount -t tmpfs -o size=64k,nr_inodes=16 none {tmp_path} && mkdir -m 700 {tmp_path}/workroom && "
+    full = f"mount -t tmpfs -o size=3m,nr_inodes=16 none {tmp_path} && mkdir -m 700 {tmp_path}/workroom && "
     fill = (
         f"cat /dev/zero > {tmp_path}/zero 2>/dev/null; for i in $(seq 20); do touch {tmp_path}/$i; done 2>/dev/null; "
     )

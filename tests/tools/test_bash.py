@@ -272,7 +272,10 @@ def test_control_characters_are_made_visible(run_in_box: RunInBox) -> None:
 
 def test_a_full_disk_loses_only_the_whole_text(run_in_box: RunInBox) -> None:
     limits = Limits(memory="1g", pids=64, disk="8m", command_timeout=60)
-    seen = run(run_in_box, "cd /usr; cat /dev/zero > /testbed/full", "seq 1 90000", "pwd", limits=limits)
+    fill = "cd /usr; cat /dev/zero > /testbed/full; df --output=source / /testbed | uniq | wc -l"
+    seen = run(run_in_box, fill, "seq 1 90000", "pwd", limits=limits)
+    if section(seen[0].text, "stdout") != "2\n":
+        pytest.skip("here the working directory is a disk of its own")
     assert "could not be kept" in seen[1].text
     assert seen[1].text.endswith("90000\n")
     assert section(seen[2].text, "stdout") in ("/testbed\n", "/usr\n")

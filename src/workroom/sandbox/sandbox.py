@@ -308,10 +308,11 @@ class Sandbox:
             raise TransferError(f"{full} holds {len(found):,} files, more than the {max_files:,} that are brought out")
 
         async def pieces(name: str) -> AsyncIterator[bytes]:
-            path, offset, piece = posixpath.join(base, name), 0, b""
-            while offset == 0 or len(piece) == PIECE:
+            path, offset, size = posixpath.join(base, name), 0, PIECE
+            while size == PIECE:
                 piece = await self._read(path, offset, PIECE, whole=False)
-                offset += len(piece)
+                size = len(piece)
+                offset += size
                 yield piece
 
         return await save_tree(Path(target), found, pieces, max_bytes)
