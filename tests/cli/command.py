@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-_KEPT = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "PYTHONPATH", "SSL_CERT_FILE", "TMPDIR", "WORKROOM_IMAGE")
+_KEPT = "DOCKER_HOST PATH HOME LANG XDG_CACHE_HOME PYTHONPATH SSL_CERT_FILE TMPDIR WORKROOM_IMAGE".split()
 
 
 def environment(place: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:

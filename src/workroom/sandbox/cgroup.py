@@ -114,8 +114,7 @@ class Cgroup:
                 (memory_group / "memory.limit_in_bytes").write_text(str(memory))
                 with contextlib.suppress(FileNotFoundError):  # no swap accounting on this host
                     (memory_group / "memory.memsw.limit_in_bytes").write_text(str(memory))
-                with contextlib.suppress(FileNotFoundError):  # socket buffers count only where they have a bound
-                    (memory_group / "memory.kmem.tcp.limit_in_bytes").write_text(str(max(16 << 20, memory // 8)))
+                self.bound_sockets(memory)
             else:
                 (memory_group / "memory.max").write_text(str(memory))
                 with contextlib.suppress(FileNotFoundError):
@@ -129,6 +128,12 @@ class Cgroup:
                 (cpu_group / "cpu.cfs_quota_us").write_text(str(quota))
             else:
                 (cpu_group / "cpu.max").write_text(f"{quota} {PERIOD}")
+
+    def bound_sockets(self, memory: int) -> None:
+        """In version 1, the memory of socket buffers counts only where it has a bound of its own. Needs write access."""
+        if self.version == 1 and (directory := self._directories.get("memory")):
+            with contextlib.suppress(OSError):
+                (directory / "memory.kmem.tcp.limit_in_bytes").write_text(str(max(16 << 20, memory // 8)))
 
     def oom_kills(self) -> int:
         """How many processes of the sandbox the kernel has ended for lack of memory so far."""
@@ -164,7 +169,7 @@ class Cgroup:
 
 
 class ForeignCgroup(Cgroup):
-    """The group that a process is in and that somebody else made: to read from. No controllers where it is not seen."""
+    """The group that a process is in and that somebody else made. No controllers where it is not seen."""
 
     def __init__(self, pid: int) -> None:
         self.version = 1

@@ -11,6 +11,7 @@ import contextlib
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
@@ -19,13 +20,13 @@ from typing import Any
 from workroom.errors import ConfigError, SandboxUnavailable, TransferError
 from workroom.sandbox import checkpoints
 from workroom.sandbox.backend import Counters, GuestFacts
-from workroom.sandbox.base import Limits
+from workroom.sandbox.base import Limits, parse_size
 from workroom.sandbox.cgroup import ForeignCgroup
 from workroom.sandbox.docker.changes import Seed, pack
 from workroom.sandbox.docker.container import WATCH_PERIOD, disk_size, facts, is_podman, settings
 from workroom.sandbox.docker.engine import Engine
 from workroom.sandbox.docker.image import import_image, tag
-from workroom.sandbox.guest import PROGRAM
+from workroom.sandbox.guest import PROGRAM, guest_binary
 from workroom.sandbox.image import Image
 from workroom.sandbox.ledger import state_dir
 
@@ -178,6 +179,8 @@ async def _start(
         raise
     finally:
         shutil.rmtree(place, ignore_errors=True)  # one connection was all: the sandbox keeps a socket nobody hears
+    if os.geteuid() == 0 and pid:
+        await asyncio.to_thread(_confine, pid, parse_size(limits.memory))
     guest = DockerGuest(engine, name, image, limits, sock, pid)
     try:
         if seed is not None:
@@ -187,6 +190,15 @@ async def _start(
         await guest.stop()
         raise
     return guest
+
+
+def _confine(pid: int, memory: int) -> None:
+    """What the engine leaves open and only root can bound: user namespaces, inotify instances, which all containers
+    share, and the memory of socket buffers."""
+    ForeignCgroup(pid).bound_sockets(memory)
+    command = [str(guest_binary()), "confine", str(pid)]
+    if Path(f"/proc/{pid}/ns/user").stat().st_ino != Path("/proc/self/ns/user").stat().st_ino:
+        subprocess.run(command, env={}, capture_output=True, check=False)
 
 
 async def _undisturbed(work: Coroutine[Any, Any, Any]) -> None:

@@ -28,7 +28,7 @@ def settings(
     sized = f"exec,nosuid,nodev,size={disk}"
     if not podman:
         sized += f",nr_inodes={min(1 << 20, max(16384, disk // 8192))}"
-    ulimits = {"core": 0, "nofile": OPEN_FILES}
+    ulimits = {"core": 1, "nofile": OPEN_FILES}  # not 0, see agent.c
     if podman:  # it would raise this one, which not every root may
         ulimits["nproc"] = 4096
     return {
@@ -44,6 +44,7 @@ def settings(
             "CapAdd": [*CAPABILITIES, "SETPCAP"],  # the agent drops the last one
             "CapDrop": ["ALL"],
             "Init": False,
+            "CgroupnsMode": "private",
             "IpcMode": "private",
             "LogConfig": {"Type": "none"},
             "MaskedPaths": ["/sys", *(f"/proc/{file}" for file in (*MASKED, *HIDDEN, *MASKED_TOO))],
@@ -57,7 +58,7 @@ def settings(
             "NetworkMode": "none",
             "OomScoreAdj": 500,  # where the whole host runs out of memory, its sandboxes go first
             "PidsLimit": limits.pids,
-            "ReadonlyPaths": ["/proc/sys"],
+            "ReadonlyPaths": ["/proc"],
             "RestartPolicy": {"Name": "no"},
             "SecurityOpt": ["no-new-privileges"],
             "ShmSize": min(256 << 20, memory // 8),

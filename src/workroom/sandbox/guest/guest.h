@@ -41,6 +41,7 @@ enum { F_TIMED_OUT = 1, F_DISK_FULL = 2 };
 
 int launch_main(int argc, char **argv);
 int idmap_main(int argc, char **argv);
+int confine_main(int argc, char **argv);
 int agent_main(int argc, char **argv);
 int seccomp_install(void);
 int seccomp_print(void);

@@ -87,7 +87,14 @@ static void map_sub_ids(const char *program, pid_t pid, unsigned long own, unsig
   run((char *[]){(char *)program, text[0], "0", text[1], "1", "1", text[2], text[3], NULL});
 }
 
-/* Enters a new user namespace, whose ids are mapped by a child process that stays outside, with the rights for it. */
+static void become(unsigned long id) {
+  if (setgroups(0, NULL) < 0 || setresgid((gid_t)id, (gid_t)id, (gid_t)id) < 0 ||
+      setresuid((uid_t)id, (uid_t)id, (uid_t)id) < 0)
+    fail("become another user", NULL);
+}
+
+/* Enters a new user namespace, whose ids are mapped by a child process that stays outside, with the rights for it. Root
+ * becomes nobody in particular before: what the kernel counts by user is also charged to who made the namespace. */
 static void new_user_namespace(const struct settings *s, int root) {
   int go[2], status = -1;
   char byte;
@@ -114,6 +121,7 @@ static void new_user_namespace(const struct settings *s, int root) {
     _exit(0);
   }
   if (child < 0) fail("fork", NULL);
+  if (root) become(s->base);
   if (unshare(CLONE_NEWUSER) < 0) fail("user namespace", NULL);
   if (write(go[1], "", 1) != 1 || waitpid(child, &status, 0) != child || status != 0) exit(97);
   close(go[0]);
@@ -228,10 +236,8 @@ static void make_world(struct settings *s, int root) {
   }
 }
 
-static void become_root_inside(int root) {
-  if (root && setgroups(0, NULL) < 0) fail("drop groups", NULL);
-  if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) fail("become root inside", NULL);
-  /* Of this user namespace; nobody inside may raise them. The second leaves the user's other programs a half. */
+static void confine(void) {
+  /* Of this user namespace; nobody inside may raise them. */
   put("/proc/sys/user/max_user_namespaces", "0");
   put("/proc/sys/user/max_inotify_instances", "64");
 }
@@ -286,11 +292,12 @@ int launch_main(int argc, char **argv) {
   if (root && s.base == 0) { errno = EPERM; fail("refusing to start bubblewrap as root: give --ids", NULL); }
 
   umask(022);
+  put("/proc/self/oom_score_adj", "500"); /* where the whole host runs out of memory, its sandboxes go first */
   make_world(&s, root);
   if (setrlimit(RLIMIT_CORE, &one) < 0) fail("setrlimit", NULL);
-  put("/proc/self/oom_score_adj", "500"); /* where the whole host runs out of memory, its sandboxes go first */
   if (chdir("/") < 0) fail("chdir", NULL);
-  become_root_inside(root);
+  if (root) become(0); /* of the sandbox */
+  confine();
   take_control(control);
   if (syscall(SYS_close_range, CONTROL_FD + 1, ~0u, 0) < 0) fail("close descriptors", NULL);
 
@@ -309,4 +316,16 @@ int idmap_main(int argc, char **argv) {
   int source = open(argv[0], O_PATH | O_CLOEXEC);
   if (source < 0) fail("open", argv[0]);
   return mapped_tree(source, strtoul(argv[1], NULL, 10), 0x70000000) < 0;
+}
+
+/* confine PID: the same bounds for the user namespace of a container, which somebody else has made. */
+int confine_main(int argc, char **argv) {
+  char path[64];
+  if (argc != 1) return 97;
+  snprintf(path, sizeof path, "/proc/%s/ns/user", argv[0]);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) fail("open", path);
+  enter(fd, CLONE_NEWUSER, "the container");
+  confine();
+  return 0;
 }
