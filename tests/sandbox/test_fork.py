@@ -111,7 +111,8 @@ def test_a_checkpoint_comes_back_in_another_sandbox(run_in_box: RunInBox, backen
     before = run_in_box(work)
 
     async def again() -> tuple[str, str]:
-        async with Sandbox.open(backend, limits=SMALL, checkpoint=file) as box:
+        async with await Sandbox.restore(file, limits=SMALL) as box:
+            assert box.facts.backend == backend
             seen = await look(box)
             await box.exec("echo later > /opt/new/deep/third")
             await box.checkpoint(file)

@@ -130,7 +130,7 @@ class Cgroup:
                 (cpu_group / "cpu.max").write_text(f"{quota} {PERIOD}")
 
     def bound_sockets(self, memory: int) -> None:
-        """In version 1, the memory of socket buffers counts only where it has a bound of its own. Needs write access."""
+        """Bounds the memory of socket buffers, which version 1 counts only then. Of no effect without write access."""
         if self.version == 1 and (directory := self._directories.get("memory")):
             with contextlib.suppress(OSError):
                 (directory / "memory.kmem.tcp.limit_in_bytes").write_text(str(max(16 << 20, memory // 8)))

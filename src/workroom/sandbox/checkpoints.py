@@ -9,16 +9,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from workroom.errors import ConfigError, SandboxUnavailable
-from workroom.sandbox.image import Image
+
+if TYPE_CHECKING:
+    from workroom.sandbox.image import Image
 
 HEADER = 512
 VERSION = 1
 
 
-def header(backend: str, image: Image, **facts: int) -> bytes:
+def header(backend: str, image: "Image", **facts: int) -> bytes:
     """What a checkpoint begins with."""
     head = {"workroom_checkpoint": VERSION, "backend": backend, "image": image.digest, **facts}
     return json.dumps(head).encode().ljust(HEADER - 1) + b"\n"
@@ -36,9 +38,28 @@ def created(path: Path) -> Iterator[IO[bytes]]:
         raise SandboxUnavailable(f"the checkpoint {path} could not be written: {error.strerror}") from error
 
 
+def backend_of(path: Path) -> str:
+    """The backend that wrote a checkpoint. Raises ConfigError for a file that is none."""
+    with _opened(path) as (_, head):
+        return str(head.get("backend"))
+
+
 @contextmanager
-def opened(path: Path, backend: str, image: Image) -> Iterator[tuple[IO[bytes], dict[str, Any]]]:
+def opened(path: Path, backend: str, image: "Image") -> Iterator[tuple[IO[bytes], dict[str, Any]]]:
     """Yields the file, positioned behind its header, and the header. Raises ConfigError where it does not fit."""
+    with _opened(path) as (file, head):
+        if head.get("backend") != backend:
+            raise ConfigError(f"{path} is a checkpoint of the backend {head.get('backend')}, not of {backend}")
+        if head.get("image") != image.digest:
+            raise ConfigError(
+                f"the checkpoint {path} was made over the image {str(head.get('image'))[:12]}, not over {image.name} "
+                f"({image.digest[:12]}): name that one"
+            )
+        yield file, head
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[IO[bytes], dict[str, Any]]]:
     try:
         file = path.open("rb")
     except OSError as error:
@@ -50,13 +71,6 @@ def opened(path: Path, backend: str, image: Image) -> Iterator[tuple[IO[bytes], 
             head = None
         if not isinstance(head, dict) or head.get("workroom_checkpoint") != VERSION:
             raise ConfigError(f"{path} is no checkpoint of a sandbox that this version of workroom can read")
-        if head.get("backend") != backend:
-            raise ConfigError(f"{path} is a checkpoint of the backend {head.get('backend')}, not of {backend}")
-        if head.get("image") != image.digest:
-            raise ConfigError(
-                f"the checkpoint {path} was made over the image {str(head.get('image'))[:12]}, not over {image.name} "
-                f"({image.digest[:12]}): name that one"
-            )
-        file.seek(HEADER)  # for those who go on by its descriptor, too
-        os.lseek(file.fileno(), HEADER, os.SEEK_SET)
+        file.seek(HEADER)
+        os.lseek(file.fileno(), HEADER, os.SEEK_SET)  # for those who go on by its descriptor
         yield file, head

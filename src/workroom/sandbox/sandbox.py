@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from workroom.errors import SandboxGone, SandboxUnavailable, TransferError
 from workroom.sandbox.backend import find_backend
@@ -25,6 +25,7 @@ from workroom.sandbox.base import (
     SandboxFacts,
     parse_size,
 )
+from workroom.sandbox.checkpoints import backend_of
 from workroom.sandbox.cleanup import collect_once
 from workroom.sandbox.connection import DISK_FULL, MAX_TIMEOUT, TIMED_OUT, Connection, Reply, exec_request
 from workroom.sandbox.ledger import forget, register
@@ -175,8 +176,13 @@ class Sandbox:
             await branch._move_into(there)
         return branch
 
+    @classmethod
+    async def restore(cls, checkpoint: str | os.PathLike[str], **options: Any) -> "Sandbox":
+        """A new sandbox with the files of a checkpoint, on the backend that wrote it. `options` as of `start`."""
+        return await cls.start(backend_of(Path(checkpoint)), checkpoint=checkpoint, **options)
+
     async def checkpoint(self, target: str | os.PathLike[str]) -> None:
-        """Writes all that was changed over the image to a file, for `start(checkpoint=...)`; processes are not kept.
+        """Writes all that was changed over the image to a file, for `restore` and `start`; processes are not kept.
 
         The file is put in place whole or not at all; one that is there is replaced.
         """

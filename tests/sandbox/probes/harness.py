@@ -375,7 +375,8 @@ async def attack(scene: Scene) -> None:
             done = await scene.attack(box)
     verdict: Callable[[], bool] = {
         "nonzero": lambda: done.exit_code != 0 and not done.timed_out,
-        "stdout_contains": lambda: argument in done.stdout,
+        # What used up the sandbox's disk may be ended before it has judged itself.
+        "stdout_contains": lambda: argument in done.stdout or (done.exit_code == 137 and "disk" in done.limits_hit),
         "stdout_not_contains": lambda: argument not in done.stdout + done.stderr,
     }[kind]
     assert verdict(), f"{scene.probe.why}\nexpected {expect}, got {done}"
