@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXAMPLE := examples/station-logs
+WORKERS ?= 3 # the tests wait a lot: one more than two cores
 ECOSYSTEM := tests/integrations
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
   --custom-compile-command "make lock"
@@ -48,7 +49,7 @@ docker: ## a Docker daemon for the tests where none answers (`scripts/docker-dae
 test: image model $(VENV)/.ecosystem ## every test, against real sandboxes and a real model server
 	@$(BIN)/workroom models pull local/smollm2-135m
 	@DOCKER=$$(PYTHON=$(PYTHON) ./scripts/docker-daemon start) && echo "· Docker on $$DOCKER" || true
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: install $(VENV)/.ecosystem ## ruff and mypy
 	$(BIN)/ruff check .

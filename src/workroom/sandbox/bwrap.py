@@ -48,6 +48,7 @@ class BwrapBackend:
     """Starts guests with bubblewrap."""
 
     name = "bwrap"
+    place = ""
 
     async def start(
         self, name: str, image: Image, limits: Limits, *, port: int | None, checkpoint: Path | None = None
@@ -61,8 +62,6 @@ class BwrapBackend:
                     return await _restore(name, plan, file.fileno(), int(head.get("layers", 0)))
                 except TransferError as error:
                     raise ConfigError(f"the checkpoint {checkpoint} is damaged or too large: {error}") from error
-
-    place = ""
 
     def collect(self, name: str, place: str) -> None:  # noqa: ARG002 - there is but one
         """Its processes end with their owner; the control groups are what can be left."""

@@ -52,12 +52,10 @@ def register(backend: str, image: str, network: str, place: str = "") -> Entry:
     name = f"{pid}-{started}-{next(_numbers)}"
     entry = Entry(name, backend, image, network, pid, started, _boot(), _namespace(), time.time(), place)
     path = _folder() / f"{name}.json"
-    partial = path.with_suffix(".new")
     try:
-        partial.write_text(json.dumps(asdict(entry)), encoding="utf-8")
-        partial.rename(path)
+        path.write_text(json.dumps(asdict(entry)), encoding="utf-8")
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise SandboxUnavailable(f"the sandbox could not be written down in {path.parent}: {error.strerror}") from error
     return entry
 
@@ -72,9 +70,20 @@ def entries() -> Iterator[Entry]:
     """All sandboxes that are written down, oldest first."""
     found = []
     for path in _folder().glob("*.json"):
-        with contextlib.suppress(OSError, ValueError, TypeError):
+        try:
             found.append(Entry(**json.loads(path.read_text(encoding="utf-8"))))
+        except FileNotFoundError:
+            continue  # closed meanwhile
+        except (OSError, ValueError, TypeError):
+            _drop_half_written(path)
     yield from sorted(found, key=lambda entry: entry.created)
+
+
+def _drop_half_written(path: Path) -> None:
+    """Removes the file of a process that was killed while it wrote it; nothing of that sandbox had been made."""
+    pid, _, rest = path.stem.partition("-")
+    if pid.isdigit() and start_time(int(pid)) != int(rest.partition("-")[0] or 0):
+        path.unlink(missing_ok=True)
 
 
 def start_time(pid: int) -> int | None:

@@ -172,8 +172,11 @@ class Sandbox:
         try:
             if here is not self._guest:
                 await self._move_into(here)
-        finally:
-            await branch._move_into(there)
+        except BaseException:
+            await there.stop()
+            forget(entry.name)
+            raise
+        await branch._move_into(there)
         return branch
 
     @classmethod
