@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 import sys
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -218,6 +219,9 @@ def test_a_cancelled_command_ends_with_its_children(tmp_path: Path) -> None:
         run(["sh", "-c", script], lock=lock, on_line=lines.append, cancelled=lambda: bool(lines))
     os.close(lock)
     state = Path(f"/proc/{marker.read_text().strip()}/stat")
+    end = time.monotonic() + 5  # a process that was killed takes a moment to be gone
+    while state.exists() and ") Z " not in state.read_text() and time.monotonic() < end:
+        time.sleep(0.01)
     assert not state.exists() or ") Z " in state.read_text()
 
 

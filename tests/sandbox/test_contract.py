@@ -85,8 +85,12 @@ def test_1_few_capabilities_and_an_unprivileged_user_outside(run_in_box: RunInBo
 
     async def work(box: Sandbox) -> str:
         await box.exec(f"sleep {marker} &")
-        outside = [entry for entry in Path("/proc").glob("[0-9]*") if f"sleep {marker} " == command_line(entry)]
-        assert outside
+
+        def sleeping() -> list[Path]:
+            return [entry for entry in Path("/proc").glob("[0-9]*") if command_line(entry) == f"sleep {marker} "]
+
+        assert await asyncio.to_thread(wait_until, sleeping)
+        outside = sleeping()
         for entry in outside:
             uids = re.search(r"Uid:(.*)", (entry / "status").read_text())
             assert uids is not None
