@@ -1,14 +1,20 @@
 """Forks and checkpoints, for every backend: the same files, then nothing in common."""
 
 import asyncio
+import contextlib
+import io
 import json
+import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import SMALL, RunInBox
-from workroom.errors import ConfigError, SandboxGone
-from workroom.sandbox import Limits, Sandbox
+from tests.sandbox.test_kills import left
+from workroom.errors import ConfigError, SandboxError, SandboxGone
+from workroom.sandbox import Limits, Sandbox, checkpoints, ledger
+from workroom.sandbox.image import ensure_image
 
 CHANGES = """
 set -e
@@ -121,6 +127,87 @@ def test_a_checkpoint_comes_back_in_another_sandbox(run_in_box: RunInBox, backen
 
     assert asyncio.run(again()) == (before, "other\nthird\n")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_forks_at_once_and_commands_meanwhile(run_in_box: RunInBox) -> None:
+    async def work(box: Sandbox) -> None:
+        await box.exec("echo kept > /testbed/file")
+        tasks = [asyncio.create_task(box.fork()) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert (await box.exec("cat /testbed/file")).stdout == "kept\n"
+        for branch in await asyncio.gather(*tasks):
+            async with branch:
+                assert await branch.read("file") == b"kept\n"
+        assert await box.read("file") == b"kept\n"
+
+    run_in_box(work)
+
+
+def test_a_cancelled_fork_costs_nothing(run_in_box: RunInBox) -> None:
+    async def work(box: Sandbox) -> None:
+        await box.exec("echo kept > /testbed/file")
+        for delay in (0.0, 0.005, 0.015, 0.03):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await (await box.fork()).close()
+            assert await box.read("file") == b"kept\n"
+        mine = [entry for entry in ledger.entries() if entry.pid == os.getpid()]
+        assert len(mine) == 1
+
+    run_in_box(work)
+
+
+def test_a_sandbox_that_is_closed_during_a_fork_leaves_nothing(backend: str) -> None:
+    async def work(delay: float) -> None:
+        box = await Sandbox.start(backend, limits=SMALL)
+        forking = asyncio.create_task(box.fork())
+        await asyncio.sleep(delay)
+        await box.close()
+        with contextlib.suppress(SandboxError):
+            await (await forking).close()
+
+    for delay in (0.0, 0.005, 0.012, 0.03):
+        asyncio.run(work(delay))
+    assert not left({str(os.getpid())})
+
+
+@pytest.mark.parametrize("target", ["/etc", "../../../../etc", "missing"])
+def test_a_checkpoint_cannot_name_a_directory_of_the_host(tmp_path: Path, target: str) -> None:
+    """A link in the place of a layer would be followed in the host's tree."""
+    file = tmp_path / "checkpoint"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        if target != "missing":
+            link = tarfile.TarInfo("./0")
+            link.type, link.linkname = tarfile.SYMTYPE, target
+            archive.addfile(link)
+    file.write_bytes(checkpoints.header("bwrap", ensure_image(), layers=1) + packed.getvalue())
+    with pytest.raises(ConfigError, match="is no directory"):
+        asyncio.run(Sandbox.restore(file, limits=SMALL))
+
+
+@pytest.mark.parametrize("layers", [0, -1, 10**9, "1", None, True, [1], 1e308])
+def test_a_hostile_header_is_refused(backend: str, tmp_path: Path, layers: object) -> None:
+    head = {"workroom_checkpoint": 1, "backend": backend, "image": ensure_image().digest, "layers": layers}
+    number = -1 if layers == 0 else layers  # an empty archive is one for Docker
+    (tmp_path / "checkpoint").write_bytes(json.dumps(head | {"archive": number}).encode().ljust(512))
+    with pytest.raises(ConfigError, match="damaged"):
+        asyncio.run(Sandbox.restore(tmp_path / "checkpoint", limits=SMALL))
+
+
+def test_a_full_sandbox_and_its_forks_can_be_kept(run_in_box: RunInBox, tmp_path: Path) -> None:
+    limits = Limits(memory="1g", pids=64, disk="32m", command_timeout=30)
+
+    async def work(box: Sandbox) -> None:
+        for name in ("a", "b"):
+            await box.exec(f"head -c 40m /dev/zero > /testbed/{name}")
+            await (await box.fork()).close()
+        sizes = (await box.exec("stat -c %s /testbed/?")).stdout
+        await box.checkpoint(tmp_path / "checkpoint")
+        async with await Sandbox.restore(tmp_path / "checkpoint", limits=limits) as again:
+            assert (await again.exec("stat -c %s /testbed/?")).stdout == sizes
+
+    run_in_box(work, limits=limits)
 
 
 FITTING: dict[str, object] = {"workroom_checkpoint": 1, "layers": 1, "archive": 0}

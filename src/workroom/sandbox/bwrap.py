@@ -13,6 +13,7 @@ import asyncio
 import os
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -31,11 +32,10 @@ from workroom.sandbox.connection import Connection, exec_request
 from workroom.sandbox.guest import guest_binary
 from workroom.sandbox.ids import IdRange, root_has_ranges, subordinate_ids
 from workroom.sandbox.image import SANDBOX_UID, Image
-from workroom.sandbox.ledger import state_dir
-from workroom.sandbox.spawn import spawn
+from workroom.sandbox.spawn import finished, spawn
 from workroom.sandbox.watchdog import Watchdog
 
-MAX_LAYERS = 100  # forks upon forks; the kernel takes a page of mount options, and beyond it files are copied
+MAX_LAYERS = 100  # forks upon forks; the kernel takes a page of mount options
 LEAST_SIZE, LEAST_INODES = 1 << 20, 1024  # of a fork, whatever its forebears have used up
 _TAR = ("tar", "-C", "/mnt", "--xattrs", "--xattrs-include=user.*", "--numeric-owner")
 PACK = (*_TAR, "--sparse", "--format=posix", "-cf", "-", ".")
@@ -59,7 +59,8 @@ class BwrapBackend:
                 return await _launch(name, plan)
             with checkpoints.opened(checkpoint, self.name, image) as (file, head):
                 try:
-                    return await _restore(name, plan, file.fileno(), int(head.get("layers", 0)))
+                    layers = checkpoints.number(checkpoint, head, "layers", 1, MAX_LAYERS + 1)
+                    return await _restore(name, plan, file.fileno(), layers)
                 except TransferError as error:
                     raise ConfigError(f"the checkpoint {checkpoint} is damaged or too large: {error}") from error
 
@@ -115,7 +116,9 @@ class BwrapGuest:
     async def fork(
         self, name: str, *, port: int | None, leave: Callable[[], Awaitable[None]] | None
     ) -> "tuple[BwrapGuest, BwrapGuest]":
-        if leave is None or len(self._plan.files.layers) >= MAX_LAYERS:
+        if len(self._plan.files.layers) >= MAX_LAYERS:
+            raise SandboxUnavailable(f"this is the {MAX_LAYERS}th fork of a fork, and more are not possible")
+        if leave is None:
             return self, await self._copy(name, port)
         with self.above() as above:
             plan = replace(above, port=port)
@@ -133,7 +136,10 @@ class BwrapGuest:
         return guests[0], guests[1]
 
     async def _copy(self, name: str, port: int | None) -> "BwrapGuest":
-        with tempfile.TemporaryFile(dir=state_dir()) as file, _new_ids(self._plan.image) as ids:
+        with (
+            tempfile.TemporaryFile(dir=os.environ.get("TMPDIR", "/var/tmp")) as file,
+            _new_ids(self._plan.image) as ids,
+        ):
             layers = await self._save(file.fileno())
             file.seek(0)
             plan = Plan(self._plan.image, self._plan.limits, _empty(self._plan.limits), ids, port=port)
@@ -141,6 +147,8 @@ class BwrapGuest:
 
     async def checkpoint(self, target: Path) -> None:
         layers = len(self._plan.files.layers) + 1
+        if layers > MAX_LAYERS + 1:
+            raise SandboxUnavailable(f"a checkpoint of more than {MAX_LAYERS} forks of forks is not possible")
         with checkpoints.created(target) as file:
             file.write(checkpoints.header(BwrapBackend.name, self._plan.image, layers=layers))
             file.flush()
@@ -209,29 +217,49 @@ async def _launch(name: str, plan: Plan) -> BwrapGuest:
     plan = replace(plan, procs=cgroup.procs if cgroup else [], data=None if bounded else parse_size(plan.limits.memory))
     host_end, guest_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     control = guest_end.fileno()
+    if plan.ids is not None:
+        plan.ids.hold()
+    starting = asyncio.create_task(spawn(command_line(plan, control), passed=(control, *(plan.join or ()))))
     try:
-        process = await spawn(command_line(plan, control), passed=(control, *(plan.join or ())))
+        process = await finished(starting)
     except BaseException as error:
+        if starting.done() and not starting.cancelled() and starting.exception() is None:
+            await BwrapGuest(name, plan, facts, host_end, starting.result(), cgroup).stop()
+            raise
         host_end.close()
         if cgroup is not None:
             cgroup.remove_now()
+        if plan.ids is not None:
+            plan.ids.let_go()
         if isinstance(error, OSError):
             raise SandboxUnavailable(f"the sandbox could not be started: {error.strerror}") from error
         raise
     finally:
         guest_end.close()
-    if plan.ids is not None:
-        plan.ids.hold()
     return BwrapGuest(name, plan, facts, host_end, process, cgroup)
 
 
 async def _restore(name: str, plan: Plan, source: int, layers: int) -> BwrapGuest:
     """Starts a guest upon the layers that are unpacked from the file `source`."""
-    writing = replace(plan, files=replace(plan.files, upkeep="write"), port=None)
+    # Each layer may be larger than its share of the disk by the least that every fork is given.
+    size, inodes = plan.files.size + layers * LEAST_SIZE, plan.files.inodes + layers * 2 * LEAST_INODES
+    writing = replace(plan, files=replace(plan.files, size=size, inodes=inodes, upkeep="write"), port=None)
     helper = await _launch(f"{name}-load", writing)
     async with _upkeep(helper, list(UNPACK), source) as above:
         names = tuple(f"{plan.files.upper}/layers/{number}" for number in range(layers))
+        for layer in names:
+            _check_directory(f"/proc/{helper.pid}/root{STAGE}/{layer}")
         return await _launch(name, replace(above, files=replace(above.files, layers=names, upkeep=""), port=plan.port))
+
+
+def _check_directory(layer: str) -> None:
+    """A link in the place of a layer would be followed in the host's own tree when the layers are mounted."""
+    try:
+        is_directory = stat.S_ISDIR(os.lstat(layer).st_mode)
+    except OSError:
+        is_directory = False
+    if not is_directory:
+        raise TransferError(f"layer {layer.rpartition('/')[2]} is no directory")
 
 
 @asynccontextmanager

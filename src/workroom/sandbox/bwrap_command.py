@@ -12,7 +12,7 @@ from pathlib import Path
 
 from workroom.errors import SandboxUnavailable
 from workroom.sandbox.base import Limits, parse_size
-from workroom.sandbox.guest import PROGRAM, staged_binary
+from workroom.sandbox.guest import PROGRAM, guest_binary, staged_binary
 from workroom.sandbox.ids import SIZE, IdRange, subordinate_ids
 from workroom.sandbox.image import SANDBOX_UID, Image
 
@@ -86,8 +86,8 @@ class Plan:
 def command_line(plan: Plan, control: int) -> list[str]:
     """The whole of it; `control` is the descriptor of the agent's socket."""
     program, stage = find_bwrap()
-    guest, image, files = staged_binary(), plan.image, plan.files
-    launch = [str(guest), "launch", "--control", str(control), *_users(plan.ids)]
+    image, files = plan.image, plan.files
+    launch = [str(guest_binary()), "launch", "--control", str(control), *_users(plan.ids)]
     launch += ["--upper", files.upper, "--size", str(files.size), "--inodes", str(files.inodes)]
     for procs in plan.procs:
         launch += ["--cgroup", procs]
@@ -95,7 +95,7 @@ def command_line(plan: Plan, control: int) -> list[str]:
         launch += ["--join", *map(str, plan.join)]
     else:
         binds = [(source, f"bind{number}") for number, (source, _, _) in enumerate(image.binds)]
-        for source, name in [(image.root, "image"), (guest, "guest"), *stage, *binds]:
+        for source, name in [(image.root, "image"), (staged_binary(), "guest"), *stage, *binds]:
             launch += ["--bind", str(source), name]
     return [*launch, "--exec", program, "--", *_bwrap(plan), *_agent(plan)]
 

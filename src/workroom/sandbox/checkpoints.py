@@ -38,6 +38,14 @@ def created(path: Path) -> Iterator[IO[bytes]]:
         raise SandboxUnavailable(f"the checkpoint {path} could not be written: {error.strerror}") from error
 
 
+def number(path: Path, head: dict[str, Any], key: str, least: int, most: int) -> int:
+    """A number of the header. Raises ConfigError where it is none, or out of bounds."""
+    value = head.get(key)
+    if type(value) is not int or not least <= value <= most:
+        raise ConfigError(f"the checkpoint {path} is damaged: its header has no fitting {key}")
+    return value
+
+
 def backend_of(path: Path) -> str:
     """The backend that wrote a checkpoint. Raises ConfigError for a file that is none."""
     with _opened(path) as (_, head):

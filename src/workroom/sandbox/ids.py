@@ -7,6 +7,7 @@ inotify instances, pending signals, keyrings. An ordinary user has one id, and m
 import fcntl
 import os
 import struct
+import threading
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ _FLOCK = "hhqqi4x"  # struct flock; native alignment pads it
 
 _file: tuple[int, int] | None = None  # (process, descriptor): a forked process must not share the locks
 _held: dict[int, int] = {}  # slot → users of it
+_guard = threading.Lock()  # one open file holds all the locks, so between threads they say nothing
 
 
 class IdRange:
@@ -31,6 +33,10 @@ class IdRange:
     """
 
     def __init__(self) -> None:
+        with _guard:
+            self._take()
+
+    def _take(self) -> None:
         descriptor = _lock_file()
         for number in range(SLOTS):
             slot = (os.getpid() + number) % SLOTS
@@ -42,14 +48,16 @@ class IdRange:
         raise SandboxUnavailable(f"all {SLOTS:,} ranges of user ids are in use by sandboxes: close some first")
 
     def hold(self) -> Self:
-        _held[self._slot] += 1
+        with _guard:
+            _held[self._slot] = _held.get(self._slot, 0) + 1
         return self
 
     def let_go(self) -> None:
-        _held[self._slot] -= 1
-        if _held[self._slot] == 0:
-            del _held[self._slot]
-            _locks(_lock_file(), fcntl.F_UNLCK, self._slot)
+        with _guard:
+            _held[self._slot] = _held.get(self._slot, 1) - 1
+            if _held[self._slot] <= 0:
+                del _held[self._slot]
+                _locks(_lock_file(), fcntl.F_UNLCK, self._slot)
 
     def __enter__(self) -> Self:
         return self.hold()

@@ -82,7 +82,8 @@ def entries() -> Iterator[Entry]:
 def _drop_half_written(path: Path) -> None:
     """Removes the file of a process that was killed while it wrote it; nothing of that sandbox had been made."""
     pid, _, rest = path.stem.partition("-")
-    if pid.isdigit() and start_time(int(pid)) != int(rest.partition("-")[0] or 0):
+    started = rest.partition("-")[0]
+    if pid.isdigit() and started.isdigit() and start_time(int(pid)) != int(started):
         path.unlink(missing_ok=True)
 
 
@@ -120,11 +121,11 @@ def _folder() -> Path:
 
 def _place() -> Path:
     """In memory where there is such a place of this user's own, else in the cache."""
+    if os.geteuid() == 0:  # whatever XDG_RUNTIME_DIR says: it may be that of the user who became root
+        return Path("/run/workroom")
     named = os.environ.get("XDG_RUNTIME_DIR", "")
     if named and os.access(named, os.W_OK):
         return Path(named) / "workroom"
-    if os.geteuid() == 0:
-        return Path("/run/workroom")
     own = Path(f"/run/user/{os.geteuid()}")
     if os.access(own, os.W_OK):
         return own / "workroom"

@@ -29,6 +29,7 @@ from workroom.sandbox.checkpoints import backend_of
 from workroom.sandbox.cleanup import collect_once
 from workroom.sandbox.connection import DISK_FULL, MAX_TIMEOUT, TIMED_OUT, Connection, Reply, exec_request
 from workroom.sandbox.ledger import forget, register
+from workroom.sandbox.spawn import finished
 from workroom.sandbox.transfer import save_tree, walk_tree
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from workroom.sandbox.ledger import Entry
 
 CLOSED = "the sandbox was closed"
+DURING_FORK = "ND"  # requests that a fork itself makes; all others wait for its end
 START_TIMEOUT = 60.0  # seconds until the first sign of life
 GRACE = 15.0  # seconds that the agent may be late with the end of a timed-out command
 READ_LIMIT = 100 << 20
@@ -74,6 +76,9 @@ class Sandbox:
         self._closed = False
         self._stopping: asyncio.Task[None] | None = None
         self._reason = CLOSED
+        self._exclusive = asyncio.Lock()  # for forks and checkpoints, one after the other
+        self._open = asyncio.Event()  # cleared while a fork moves the sandbox
+        self._open.set()
         self.facts = facts
         self.limits = limits
         self.on_egress: Callable[[EgressRecord], None] | None = None
@@ -152,9 +157,29 @@ class Sandbox:
     async def fork(self) -> "Sandbox":
         """A second sandbox with the same files, limits and network policy, in milliseconds whatever their size.
 
-        The two share nothing from then on. Running programs are not doubled: where some run in the background here,
-        they go on undisturbed, and the files are copied, which takes longer the more was written.
+        The two share no file from then on, but with all forks of one sandbox the user ids of the host, what the kernel
+        counts by user, and the disk limit's account of what was written before. Running programs are not doubled: where
+        some run in the background here, they go on undisturbed, and the files are copied, which takes longer the more
+        was written. Commands that are given meanwhile wait.
         """
+        forking = asyncio.create_task(self._fork())
+        try:
+            return await finished(forking)  # a half-made fork would lose this sandbox
+        except asyncio.CancelledError:
+            if not forking.cancelled() and forking.exception() is None:
+                await forking.result().close()
+            raise
+
+    async def _fork(self) -> "Sandbox":
+        async with self._exclusive:
+            self._alive()
+            self._open.clear()
+            try:
+                return await self._fork_alone()
+            finally:
+                self._open.set()
+
+    async def _fork_alone(self) -> "Sandbox":
         entry = register(self._entry.backend, self._entry.image, self._entry.network, self._entry.place)
         branch = Sandbox(entry, self.facts, self.limits, self._policy)
         branch.on_egress = self.on_egress
@@ -191,12 +216,13 @@ class Sandbox:
         """
         path = Path(target)
         partial = path.with_name(f"{path.name}.{self._entry.name}.partial")
-        self._alive()
-        try:
-            await self._guest.checkpoint(partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        async with self._exclusive:
+            self._alive()
+            try:
+                await self._guest.checkpoint(partial)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
 
     @property
     def alive(self) -> bool:
@@ -367,6 +393,7 @@ class Sandbox:
             await self._prepare()
         except BaseException:
             await self.close()
+            await guest.stop()  # where the sandbox was closed meanwhile, it was another one
             raise
 
     async def _leave(self) -> None:
@@ -404,6 +431,8 @@ class Sandbox:
     async def _request(
         self, kind: str, payload: bytes, *, cap: int = 0, contents: bytes | None = None, timeout: float | None = None
     ) -> Reply:
+        if kind not in DURING_FORK:
+            await self._open.wait()
         self._alive()
         try:
             async with asyncio.timeout(None if timeout is None else timeout + GRACE):

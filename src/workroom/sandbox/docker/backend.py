@@ -31,6 +31,7 @@ from workroom.sandbox.image import Image
 from workroom.sandbox.ledger import state_dir
 
 START_TIMEOUT = 60.0
+MAX_REMOVED = 64 << 20  # bytes of paths
 
 
 class DockerBackend:
@@ -50,8 +51,9 @@ class DockerBackend:
         if checkpoint is None:
             return await _start(engine, name, image, limits, port, None)
         with checkpoints.opened(checkpoint, self.name, image) as (file, head):
-            file.seek(checkpoints.HEADER + int(head.get("archive", 0)))
-            removed = file.read()
+            room = os.fstat(file.fileno()).st_size - checkpoints.HEADER
+            file.seek(checkpoints.HEADER + checkpoints.number(checkpoint, head, "archive", 0, room))
+            removed = file.read(MAX_REMOVED)
             file.seek(checkpoints.HEADER)
             try:
                 return await _start(engine, name, image, limits, port, Seed(file, removed))

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import threading
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def staged_binary() -> Path:
     source = guest_binary()
     path = state_dir() / f"guest-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}"
     if not path.exists():
-        partial = path.with_suffix(f".{os.getpid()}")
+        partial = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         try:
             shutil.copyfile(source, partial)
             partial.chmod(0o555)
