@@ -18,6 +18,7 @@ from tests.sandbox.test_kills import left, own_mounts
 from tests.sandbox.test_ordinary_user import as_ordinary_user
 from workroom.errors import SandboxGone, SandboxUnavailable
 from workroom.sandbox import Limits, Sandbox
+from workroom.sandbox.ledger import state_dir
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make this fault")
 
@@ -118,14 +119,11 @@ def test_too_many_processes_are_told(run_in_box: RunInBox) -> None:
 
 
 @needs_root
-def test_a_full_state_directory_fails_only_the_start(tmp_path: Path) -> None:
-    full = f"mount -t tmpfs -o size=3m,nr_inodes=16 none {tmp_path} && mkdir -m 700 {tmp_path}/workroom && "
-    fill = (
-        f"cat /dev/zero > {tmp_path}/zero 2>/dev/null; for i in $(seq 20); do touch {tmp_path}/$i; done 2>/dev/null; "
-    )
-    shown = attempt(
-        shell=f'{full} {fill} "$@"; rm {tmp_path}/zero {tmp_path}/[0-9]*; exec "$@"', XDG_RUNTIME_DIR=str(tmp_path)
-    )
+def test_a_full_state_directory_fails_only_the_start() -> None:
+    place = state_dir()
+    full = f"mount -t tmpfs -o size=3m,nr_inodes=16,mode=700 none {place} && "
+    fill = f"cat /dev/zero > {place}/zero 2>/dev/null; for i in $(seq 20); do touch {place}/$i; done 2>/dev/null; "
+    shown = attempt(shell=f'{full} {fill} "$@"; rm {place}/zero {place}/[0-9]*; exec "$@"')
     failed, works = shown.splitlines()
     assert failed.startswith("SandboxUnavailable: ")
     assert "No space left on device" in failed

@@ -22,6 +22,7 @@ import pytest
 from tests.cli.command import SUBMIT, bash, script, workroom
 from tests.sandbox.probes.harness import LIMITS, Scene, attack_elsewhere
 from tests.sandbox.test_contract import is_running, wait_until
+from tests.sandbox.test_kills import own_mounts
 from tests.tools.helpers import use
 from tests.trajectory.helpers import episode
 from workroom.cli.live import View
@@ -451,7 +452,7 @@ def _memory(name: str) -> int:
 
 async def cleanup_ok(scene: Scene, _: str) -> None:
     """Nothing that bears the sandbox's name is left, nor a mount."""
-    mounts = Path("/proc/self/mounts").read_text().count("\n")
+    mounts = own_mounts()
     mine = {entry.name for entry in entries()}
     async with scene.box() as box:
         names = {entry.name for entry in entries() if entry.pid == os.getpid()} - mine
@@ -463,7 +464,7 @@ async def cleanup_ok(scene: Scene, _: str) -> None:
     for name in names:
         left = [folder for top in ("/sys/fs/cgroup", "/run/workroom") for folder in Path(top).rglob(f"*{name}*")]
         assert not left
-    assert Path("/proc/self/mounts").read_text().count("\n") == mounts
+    assert own_mounts() == mounts
 
 
 # What the model and people are shown
