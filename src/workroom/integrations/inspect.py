@@ -30,7 +30,8 @@ from inspect_ai.util._subprocess import max_subprocesses_context_var
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from workroom.errors import ConfigError, SandboxGone, TransferError
-from workroom.sandbox import Limits, Sandbox
+from workroom.integrations.settings import SandboxSettings
+from workroom.sandbox import Sandbox
 
 NOT_EXECUTABLE = 126
 # By absolute paths: what is before and around a command must not come from a PATH that the model can fill.
@@ -38,7 +39,7 @@ STAT = ("/usr/bin/stat", "-L", "--printf=%f %s", "--")
 SETPRIV = "/usr/bin/setpriv"
 
 
-class WorkroomSandboxConfig(BaseModel):
+class WorkroomSandboxConfig(SandboxSettings):
     """What the sandboxes of a sample are. `network` and the limits are written as on the command line of workroom.
 
     `others` are further sandboxes by name; the outermost one is the default one. In a file, this is TOML:
@@ -47,13 +48,6 @@ class WorkroomSandboxConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backend: str = "bwrap"
-    image: str | None = None
-    network: str = "none"
-    memory: str | int = "4g"
-    pids: int = 512
-    disk: str | int = "4g"
-    cpus: float | None = None
     others: Mapping[str, "WorkroomSandboxConfig"] = {}
 
     @model_validator(mode="after")
@@ -69,10 +63,6 @@ class WorkroomSandboxConfig(BaseModel):
     def all(self) -> dict[str, "WorkroomSandboxConfig"]:
         """Every sandbox by its name, the default one first."""
         return {"default": self, **self.others}
-
-    @property
-    def limits(self) -> Limits:
-        return Limits(memory=self.memory, pids=self.pids, disk=self.disk, cpus=self.cpus)
 
 
 @sandboxenv(name="workroom")

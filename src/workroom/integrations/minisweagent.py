@@ -21,9 +21,10 @@ from typing import Any, TypeVar
 
 from minisweagent.exceptions import Submitted
 from minisweagent.utils.serialize import recursive_merge
-from pydantic import BaseModel
+from pydantic import Field
 
-from workroom.sandbox import Limits, Sandbox
+from workroom.integrations.settings import SandboxSettings
+from workroom.sandbox import Sandbox
 from workroom.sandbox.base import WORKING_DIR
 from workroom.tools.bash import BROKE
 
@@ -32,23 +33,16 @@ SUBMIT = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"  # the first line of an output 
 MERGED = ("/bin/bash", "-c", 'exec /bin/bash -c "$0" 2>&1')  # both streams in the order in which they were written
 
 
-class WorkroomEnvironmentConfig(BaseModel):
+class WorkroomEnvironmentConfig(SandboxSettings):
     """`network` and the limits are written as on the command line of workroom; `timeout` in seconds for a command.
 
     `forward_env` names variables of the host that commands get, where they are set; `env` comes before them.
     """
 
     cwd: str = WORKING_DIR
-    env: dict[str, str] = {}
-    forward_env: list[str] = []
+    env: dict[str, str] = Field(default={})
+    forward_env: list[str] = Field(default=[])
     timeout: int = 30
-    backend: str = "bwrap"
-    image: str | None = None
-    network: str = "none"
-    memory: str | int = "4g"
-    pids: int = 512
-    disk: str | int = "4g"
-    cpus: float | None = None
 
 
 class WorkroomEnvironment:
@@ -65,9 +59,8 @@ class WorkroomEnvironment:
         self.logger = logger or logging.getLogger("minisweagent.environment")
         self._loop = _background_loop()
         config = self.config
-        limits = Limits(memory=config.memory, pids=config.pids, disk=config.disk, cpus=config.cpus)
         start = Sandbox.start(
-            config.backend, image=config.image, network=config.network, limits=limits, progress=self.logger.info
+            config.backend, image=config.image, network=config.network, limits=config.limits, progress=self.logger.info
         )
         self.box = self._wait(start)
         # Not __del__: this also closes the sandbox at the end of the process.

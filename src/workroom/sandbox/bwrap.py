@@ -14,26 +14,29 @@ import os
 import signal
 import socket
 import stat
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workroom.errors import ConfigError, SandboxGone, SandboxUnavailable, TransferError
 from workroom.sandbox import checkpoints
 from workroom.sandbox.backend import Counters, GuestFacts
 from workroom.sandbox.base import Limits, parse_size
-from workroom.sandbox.bwrap_command import STAGE, Files, Plan, bwrap_version, command_line
+from workroom.sandbox.bwrap_command import STAGE, Files, Plan, command_line
+from workroom.sandbox.bwrap_limits import bounds, empty_files, new_ids
 from workroom.sandbox.cgroup import Cgroup, hierarchy, sweep
-from workroom.sandbox.connection import Connection, exec_request
-from workroom.sandbox.guest import guest_binary
-from workroom.sandbox.ids import IdRange, root_has_ranges, subordinate_ids
-from workroom.sandbox.image import SANDBOX_UID, Image
-from workroom.sandbox.spawn import finished, spawn
+from workroom.sandbox.connection import Connection
+from workroom.sandbox.image import Image
+from workroom.sandbox.spawn import spawn
+from workroom.sandbox.waiting import finished, until_readable
 from workroom.sandbox.watchdog import Watchdog
+from workroom.sandbox.wire import exec_request
+
+if TYPE_CHECKING:
+    import subprocess
 
 MAX_LAYERS = 100  # forks upon forks; the kernel takes a page of mount options
 LEAST_SIZE, LEAST_INODES = 1 << 20, 1024  # of a fork, whatever its forebears have used up
@@ -53,8 +56,8 @@ class BwrapBackend:
     async def start(
         self, name: str, image: Image, limits: Limits, *, port: int | None, checkpoint: Path | None = None
     ) -> "BwrapGuest":
-        with _new_ids(image) as ids:
-            plan = Plan(image, limits, _empty(limits), ids, port=port)
+        with new_ids(image) as ids:
+            plan = Plan(image, limits, empty_files(limits), ids, port=port)
             if checkpoint is None:
                 return await _launch(name, plan)
             with checkpoints.opened(checkpoint, self.name, image) as (file, head):
@@ -138,11 +141,11 @@ class BwrapGuest:
     async def _copy(self, name: str, port: int | None) -> "BwrapGuest":
         with (
             tempfile.TemporaryFile(dir=os.environ.get("TMPDIR", "/var/tmp")) as file,
-            _new_ids(self._plan.image) as ids,
+            new_ids(self._plan.image) as ids,
         ):
             layers = await self._save(file.fileno())
             file.seek(0)
-            plan = Plan(self._plan.image, self._plan.limits, _empty(self._plan.limits), ids, port=port)
+            plan = Plan(self._plan.image, self._plan.limits, empty_files(self._plan.limits), ids, port=port)
             return await _restore(name, plan, file.fileno(), layers)
 
     async def checkpoint(self, target: Path) -> None:
@@ -174,9 +177,9 @@ class BwrapGuest:
                 os.kill(self.pid, signal.SIGKILL)
                 outer = os.pidfd_open(self.pid)
                 descriptors.callback(os.close, outer)
-                await _ended(outer)
+                await until_readable(outer)
                 if inside is not None:
-                    await _ended(inside)
+                    await until_readable(inside)
             self._process.wait()
         if self._process.stderr is not None:
             self._process.stderr.close()
@@ -212,7 +215,7 @@ class BwrapGuest:
 
 
 async def _launch(name: str, plan: Plan) -> BwrapGuest:
-    facts, cgroup = _bounds(name, plan)
+    facts, cgroup = bounds(name, plan)
     bounded = cgroup is not None and "memory" in cgroup.controllers
     plan = replace(plan, procs=cgroup.procs if cgroup else [], data=None if bounded else parse_size(plan.limits.memory))
     host_end, guest_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -296,85 +299,3 @@ def _first_child(pid: int, descriptors: ExitStack) -> int | None:
         descriptors.callback(os.close, descriptor)
         return descriptor
     return None
-
-
-async def _ended(process: int) -> None:
-    """Waits for the end of the process of a descriptor, without a thread and without collecting its status."""
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
-    loop.add_reader(process, done.set)
-    try:
-        await done.wait()
-    finally:
-        loop.remove_reader(process)
-
-
-def _new_ids(image: Image) -> "IdRange | nullcontext[None]":
-    """A range of ids, where this user may have one and the image's file system can show files as another user's."""
-    if os.geteuid() == 0 and root_has_ranges() and _can_map(image.root):
-        return IdRange()
-    return nullcontext()
-
-
-@lru_cache(maxsize=8)
-def _can_map(root: Path) -> bool:
-    command = [str(guest_binary()), "idmap", str(root), str(SANDBOX_UID)]
-    return subprocess.run(command, env={}, capture_output=True, check=False).returncode == 0
-
-
-def _empty(limits: Limits) -> Files:
-    memory, disk = parse_size(limits.memory), parse_size(limits.disk)
-    where = hierarchy()
-    # The disk is memory: it must fill up before the memory limit ends the sandbox's processes instead.
-    bounded = where is not None and "memory" in where.parents
-    ceiling = memory * 3 // 4 if bounded else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
-    size = min(disk, ceiling)
-    return Files(size, inodes=min(1 << 20, max(16384, size // 8192)))
-
-
-def _bounds(name: str, plan: Plan) -> tuple[GuestFacts, Cgroup | None]:
-    """Makes the control group; returns it and what is in force."""
-    limits, where = plan.limits, hierarchy()
-    memory, disk = parse_size(limits.memory), parse_size(limits.disk)
-    cgroup = None
-    if where is not None:
-        try:
-            cgroup = Cgroup(name, where, memory=memory, pids=limits.pids, cpus=limits.cpus)
-        except OSError as error:
-            raise SandboxUnavailable(f"the control group of the sandbox could not be made: {error}") from error
-    has = cgroup.controllers if cgroup else set()
-    by = f"cgroup v{cgroup.version}" if cgroup else ""
-    lowered = f", lowered from {disk} bytes to fit into memory" if _empty(limits).size < disk else ""
-    best_effort = "not enforced: no control group can be made by this user"
-    facts = GuestFacts(
-        limits={
-            "memory": memory,
-            "pids": limits.pids,
-            "disk": plan.files.size,
-            "cpus": limits.cpus,
-            "command_timeout": limits.command_timeout,
-            "output": parse_size(limits.output),
-        },
-        enforcement={
-            "memory": by
-            if "memory" in has
-            else "best effort: RLIMIT_DATA of each process, and a look at all every 0.5 s",
-            "pids": by if "pids" in has else "RLIMIT_NPROC",
-            "cpus": "no limit asked for" if limits.cpus is None else by if "cpu" in has else best_effort,
-            "disk": f"tmpfs size{lowered}",
-            "time": "agent in the sandbox, watched from outside",
-            "network": "network namespace",
-            "users": _users(plan),
-        },
-        versions={"bwrap": bwrap_version(), "kernel": os.uname().release},
-    )
-    return facts, cgroup
-
-
-def _users(plan: Plan) -> str:
-    if plan.ids is not None:
-        return "65536 host user ids of its own"
-    if os.geteuid() == 0:
-        return f"host user {SANDBOX_UID}, shared by all sandboxes; one user inside"
-    lent = subordinate_ids()
-    return "your user and " + (f"{lent[2]} subordinate ids of it" if lent else "no other: one user inside")

@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from workroom.errors import SandboxGone
@@ -20,9 +20,6 @@ EXIT = struct.Struct("<IIQQQQ")
 TAIL = 64 << 10  # bytes beyond the cap of a stream that the agent keeps, see agent.c
 MAX_FRAME = 1 << 20
 READ_SIZE = 256 << 10
-MAX_TIMEOUT = 0xFFFF_FFFF / 1000
-TIMED_OUT = 1
-DISK_FULL = 2
 
 
 @dataclass(slots=True)
@@ -207,28 +204,6 @@ class Connection:
             pending.future.set_result(reply)
         else:
             raise ValueError(kind)
-
-
-def exec_request(
-    argv: Sequence[str],
-    environment: Sequence[str],
-    cwd: str,
-    *,
-    has_input: bool,
-    timeout: float | None = None,
-    cap: int = 0xFFFF_FFFF,
-) -> bytes:
-    """The payload of a request to run a command; `timeout` in seconds, `cap` in bytes of each stream.
-
-    Raises ValueError for a NUL character, which no argument can hold.
-    """
-    words = [cwd, *argv, *environment]
-    if any("\0" in word for word in words):
-        raise ValueError("a command cannot hold a NUL character")
-    milliseconds = 0 if timeout is None else max(1, int(min(timeout, MAX_TIMEOUT) * 1000))
-    numbers = (milliseconds, min(cap, 0xFFFF_FFFF), len(argv), len(environment))
-    head = b"".join(number.to_bytes(4, "little") for number in numbers)
-    return head + bytes([has_input]) + b"".join(os.fsencode(word) + b"\0" for word in words)
 
 
 def _sealed(contents: bytes) -> int:

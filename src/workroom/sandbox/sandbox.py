@@ -1,7 +1,6 @@
 """The sandbox: one isolated computer, whatever isolates it."""
 
 import asyncio
-import errno
 import os
 import posixpath
 import socket
@@ -27,10 +26,11 @@ from workroom.sandbox.base import (
 )
 from workroom.sandbox.checkpoints import backend_of
 from workroom.sandbox.cleanup import collect_once
-from workroom.sandbox.connection import DISK_FULL, MAX_TIMEOUT, TIMED_OUT, Connection, Reply, exec_request
+from workroom.sandbox.connection import Connection, Reply
 from workroom.sandbox.ledger import forget, register
-from workroom.sandbox.spawn import finished
 from workroom.sandbox.transfer import save_tree, walk_tree
+from workroom.sandbox.waiting import finished
+from workroom.sandbox.wire import DISK_FULL, MAX_TIMEOUT, TIMED_OUT, check, cstring, exec_request, with_gap
 
 if TYPE_CHECKING:
     from workroom.sandbox.backend import Counters, Guest
@@ -268,8 +268,8 @@ class Sandbox:
         reply = await self._request("X", payload, cap=cap, contents=stdin or None, timeout=seconds)
         return ExecResult(
             exit_code=reply.code,
-            stdout_bytes=_with_gap(reply.out, cap, reply.totals[0]),
-            stderr_bytes=_with_gap(reply.err, cap, reply.totals[1]),
+            stdout_bytes=with_gap(reply.out, cap, reply.totals[0]),
+            stderr_bytes=with_gap(reply.err, cap, reply.totals[1]),
             timed_out=bool(reply.flags & TIMED_OUT),
             truncated=len(reply.out) < reply.totals[0] or len(reply.err) < reply.totals[1],
             limits_hit=self._limits_hit(before, bool(reply.flags & DISK_FULL)),
@@ -284,8 +284,8 @@ class Sandbox:
     async def _read(self, path: str, offset: int, limit: int, *, whole: bool) -> bytes:
         full = _absolute(path)
         part = offset.to_bytes(8, "little") + limit.to_bytes(8, "little") + bytes([whole])
-        reply = await self._request("R", part + _cstring(full), cap=limit)
-        _check(reply, full, limit)
+        reply = await self._request("R", part + cstring(full), cap=limit)
+        check(reply, full, limit)
         return bytes(reply.out)
 
     async def write(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
@@ -294,8 +294,8 @@ class Sandbox:
         With `exclusive`, FileExistsError where there is something already.
         """
         full = _absolute(path)
-        payload = (b"\1" if exclusive else b"\0") + _cstring(full)
-        _check(await self._request("W", payload, contents=data), full, 0)
+        payload = (b"\1" if exclusive else b"\0") + cstring(full)
+        check(await self._request("W", payload, contents=data), full, 0)
 
     async def upload(self, source: str | os.PathLike[str], target: str) -> None:
         """Brings a host file, or all regular files below a host directory, to `target`. Links are not followed."""
@@ -310,8 +310,8 @@ class Sandbox:
         """All that is below a directory as (kind, size, relative path): kinds `f`, `d`, `l` (link) and `o` (other)."""
         full = _absolute(path)
         cap = max_entries * 4200
-        reply = await self._request("L", max_entries.to_bytes(4, "little") + _cstring(full), cap=cap)
-        _check(reply, full, max_entries)
+        reply = await self._request("L", max_entries.to_bytes(4, "little") + cstring(full), cap=cap)
+        check(reply, full, max_entries)
         entries = []
         for record in bytes(reply.out).split(b"\0")[:-1]:
             kind, size, name = record.split(b" ", 2)
@@ -425,8 +425,8 @@ class Sandbox:
     async def _prepare(self) -> None:
         """Makes the directories that every task expects, where the image has them not."""
         wanted = [WORKING_DIR, DOCUMENTS_DIR, OUTPUT_DIR, STATE_DIR]
-        reply = await self._request("D", b"".join(map(_cstring, wanted)))
-        _check(reply, WORKING_DIR, 0)
+        reply = await self._request("D", b"".join(map(cstring, wanted)))
+        check(reply, WORKING_DIR, 0)
 
     async def _request(
         self, kind: str, payload: bytes, *, cap: int = 0, contents: bytes | None = None, timeout: float | None = None
@@ -470,32 +470,3 @@ class Sandbox:
 
 def _absolute(path: str) -> str:
     return posixpath.join(WORKING_DIR, path)
-
-
-def _cstring(text: str) -> bytes:
-    if "\0" in text:
-        raise ValueError("a path cannot hold a NUL character")
-    return os.fsencode(text) + b"\0"
-
-
-def _with_gap(kept: bytearray, cap: int, total: int) -> bytes:
-    """What was kept of a stream, with a line where the middle is missing."""
-    if len(kept) >= total:
-        return bytes(kept)
-    notice = f"\n[... {total - len(kept):,} bytes of output were not kept ...]\n"
-    return b"".join((bytes(kept[:cap]), notice.encode(), bytes(kept[cap:])))
-
-
-def _check(reply: Reply, path: str, limit: int) -> None:
-    """Raises what the file operation's errno means."""
-    code = reply.code
-    if code == 0:
-        return
-    if code == errno.EFBIG:
-        raise TransferError(f"{path} is larger than the limit of {limit:,}")
-    if code == errno.ENODEV:
-        raise TransferError(f"{path} is no regular file")
-    if code not in errno.errorcode:
-        detail = bytes(reply.err[:200]).decode("utf-8", "replace").strip()
-        raise TransferError(f"the operation on {path} was ended inside the sandbox (status {code}) {detail}".rstrip())
-    raise OSError(code, os.strerror(code), path)

@@ -10,9 +10,6 @@ import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TypeVar
-
-T = TypeVar("T")
 
 _requests: "queue.SimpleQueue[tuple[Callable[[], subprocess.Popen[bytes]], Future[subprocess.Popen[bytes]]]]"
 _requests = queue.SimpleQueue()
@@ -40,17 +37,6 @@ async def spawn(command: Sequence[str], *, passed: Sequence[int]) -> "subprocess
     done: Future[subprocess.Popen[bytes]] = Future()
     _requests.put((start, done))
     return await asyncio.wrap_future(done)
-
-
-async def finished(task: "asyncio.Task[T]") -> T:
-    """The result of a task that must come to its end even where the one who waits for it is cancelled."""
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # marks it as seen
-        raise
 
 
 def _ensure_thread() -> None:

@@ -13,9 +13,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from workroom.errors import ConfigError, SandboxUnavailable, TransferError
 from workroom.sandbox import checkpoints
@@ -29,6 +28,7 @@ from workroom.sandbox.docker.image import import_image, tag
 from workroom.sandbox.guest import PROGRAM, guest_binary
 from workroom.sandbox.image import Image
 from workroom.sandbox.ledger import state_dir
+from workroom.sandbox.waiting import finished
 
 START_TIMEOUT = 60.0
 MAX_REMOVED = 64 << 20  # bytes of paths
@@ -172,8 +172,11 @@ async def _start(
                 name, tag(image), place / "control", limits, port,
                 seeded=seed is not None, podman=is_podman(version),
             )  # fmt: skip
-            await _undisturbed(engine.call("POST", "/containers/create", query={"name": container}, body=body))
-            await _undisturbed(engine.call("POST", f"/containers/{container}/start"))
+            # A daemon that goes on alone, after a cancellation, would make what nobody removes any more.
+            await finished(
+                asyncio.create_task(engine.call("POST", "/containers/create", query={"name": container}, body=body))
+            )
+            await finished(asyncio.create_task(engine.call("POST", f"/containers/{container}/start")))
             sock, pid = await _connected(engine, container, listener)
     except BaseException:
         with contextlib.suppress(SandboxUnavailable):
@@ -201,17 +204,6 @@ def _confine(pid: int, memory: int) -> None:
     command = [str(guest_binary()), "confine", str(pid)]
     if Path(f"/proc/{pid}/ns/user").stat().st_ino != Path("/proc/self/ns/user").stat().st_ino:
         subprocess.run(command, env={}, capture_output=True, check=False)
-
-
-async def _undisturbed(work: Coroutine[Any, Any, Any]) -> None:
-    """Waits for the end even when cancelled: a daemon that goes on alone would make what nobody removes any more."""
-    task = asyncio.create_task(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        task.exception()  # marks it as seen
-        raise
 
 
 async def _connected(engine: Engine, container: str, listener: socket.socket) -> tuple[socket.socket, int]:

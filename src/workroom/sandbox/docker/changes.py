@@ -17,6 +17,7 @@ from workroom.errors import SandboxUnavailable, TransferError
 from workroom.sandbox.docker.container import CONTROL, SIZED
 from workroom.sandbox.docker.engine import Engine
 from workroom.sandbox.guest import PROGRAM
+from workroom.sandbox.waiting import until_readable
 
 SIZED_PLACES = tuple(path.lstrip("/") for path in SIZED)  # which Docker's list of changes does not know
 MADE_BY_ENGINE = "dev dev/console dev/pts dev/shm proc sys .dockerenv run/.containerenv etc/mtab".split()
@@ -45,13 +46,7 @@ class Seed:
             socket.send_fds(sock, [b"S"], [listed, self.archive.fileno()])
         finally:
             os.close(listed)
-        loop = asyncio.get_running_loop()
-        readable = asyncio.Event()
-        loop.add_reader(sock, readable.set)
-        try:
-            await readable.wait()
-        finally:
-            loop.remove_reader(sock)
+        await until_readable(sock)
         if not await asyncio.to_thread(sock.recv, 1, socket.MSG_PEEK):
             raise TransferError("the files of the earlier sandbox could not be put in place")
 
