@@ -17,6 +17,11 @@
 A limit that is reached (turns, tokens, cost, time) is an outcome of an episode, not an exception.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from workroom.models.base import Usage
+
 
 class WorkroomError(Exception):
     """Base of all errors that are shown as one sentence. `exit_code` is the process exit code of the command line."""
@@ -31,9 +36,10 @@ class ConfigError(WorkroomError):
 
 
 class ModelError(WorkroomError):
-    """The model's provider failed."""
+    """The model's provider failed. `usage`: what the failed call used all the same, where that is known."""
 
     exit_code = 4
+    usage: "Usage | None" = None
 
 
 class RateLimited(ModelError):

@@ -27,11 +27,32 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that a tool message shows. `media_type` is `image/png` or `image/jpeg`."""
+
+    media_type: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIds:
+    """The token ids of one call, where the server tells them: what was sent, what was sampled, its log-probabilities.
+
+    `logprobs` is as long as `completion`, or empty where the server tells none.
+    """
+
+    prompt: tuple[int, ...]
+    completion: tuple[int, ...]
+    logprobs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message of the conversation.
 
     `is_error`: a tool message that answers a call which could not be done. `provider` holds what a provider wants to
-    see again unchanged (for example signed thinking blocks); only the adapter that wrote it reads it.
+    see again unchanged (for example signed thinking blocks); only the adapter that wrote it reads it. `images`: what a
+    tool message shows besides its text.
     """
 
     role: Role
@@ -41,6 +62,7 @@ class Message:
     tool_call_id: str | None = None
     provider: Mapping[str, Any] | None = None
     is_error: bool = False
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +110,10 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole answer of the model. Durations in seconds; `usage` is None where the server reports none."""
+    """A whole answer of the model. Durations in seconds; `usage` is None where the server reports none.
+
+    `tokens` is None unless they were asked for and the server tells them.
+    """
 
     message: Message
     finish_reason: FinishReason = "stop"
@@ -96,6 +121,7 @@ class Completion:
     model: str = ""
     duration: float = 0.0
     first_token: float | None = None
+    tokens: TokenIds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +130,14 @@ class ModelHints:
 
     `protocol`: how tools are called: `native` (the provider's own tool calls), `json` (one fenced JSON object) or
     `bash` (one fenced bash block). `tools`: names of the tools to offer, None for all. `prompt`: which system prompt.
+    `vision`: whether the model can be shown pictures.
     """
 
     protocol: Literal["native", "json", "bash"] = "native"
     tools: tuple[str, ...] | None = None
     prompt: Literal["standard", "compact"] = "standard"
     sampling: Sampling = field(default_factory=Sampling)
+    vision: bool = False
 
 
 class Model(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from workroom.models.base import ToolSpec
+from workroom.models.base import Image, ToolSpec
 
 if TYPE_CHECKING:
     from workroom.sandbox import Sandbox
@@ -15,13 +15,14 @@ class Observation:
     """What a tool call gave.
 
     `text` is what the model sees. `facts` are for the harness (exit code, time-out, bytes, ...): JSON values only.
-    `ends` is True when the call ends the episode.
+    `ends` is True when the call ends the episode. `images` are shown to a model that can see.
     """
 
     text: str
     is_error: bool = False
     ends: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
+    images: tuple[Image, ...] = ()
 
 
 class Tool(Protocol):

@@ -56,6 +56,23 @@ class Call(BaseModel):
     arguments: str
 
 
+class Picture(BaseModel):
+    """A picture as the model saw it. `data` is base64."""
+
+    model_config = ConfigDict(extra="forbid")
+    media_type: str
+    data: str
+
+
+class Tokens(BaseModel):
+    """The token ids of a model call, see `workroom.models.base.TokenIds`."""
+
+    model_config = ConfigDict(extra="forbid")
+    prompt: list[int]
+    completion: list[int]
+    logprobs: list[float] = []
+
+
 class EpisodeStarted(_Event):
     """The task, the prompts as rendered, the tools as offered."""
 
@@ -90,13 +107,17 @@ class ModelDelta(_Event):
 
 
 class ModelWaiting(_Event):
-    """The provider failed for now; the call is tried again after `seconds`."""
+    """The provider failed for now; the call is tried again after `seconds`.
+
+    `usage`: what the failed call used all the same, where that is known; the episode's account has it.
+    """
 
     type: Literal["model_waiting"] = "model_waiting"
     turn: int
     attempt: int
     seconds: float
     error: str
+    usage: TokenUsage | None = None
 
 
 class AssistantTurn(_Event):
@@ -112,6 +133,7 @@ class AssistantTurn(_Event):
     usage: TokenUsage = TokenUsage()
     duration: float = 0.0
     first_token: float | None = None
+    tokens: Tokens | None = None
 
 
 class ToolStarted(_Event):
@@ -134,6 +156,7 @@ class ToolFinished(_Event):
     is_error: bool = False
     duration: float = 0.0
     facts: dict[str, Any] = {}
+    images: list[Picture] = []
 
 
 class Reminder(_Event):
@@ -146,12 +169,16 @@ class Reminder(_Event):
 
 
 class ContextTrimmed(_Event):
-    """Old observations were shortened to fit the window. `observations` counts them; the trajectory keeps all."""
+    """Old observations were shortened to fit the window. `observations` counts them; the trajectory keeps all.
+
+    `files`: where in the sandbox their full texts are.
+    """
 
     type: Literal["context_trimmed"] = "context_trimmed"
     turn: int
     observations: int
     window: int | None = None
+    files: list[str] = []
 
 
 class Egress(_Event):
@@ -163,6 +190,20 @@ class Egress(_Event):
     verdict: str
     sent: int = 0
     received: int = 0
+
+
+class EpisodeResumed(_Event):
+    """The run goes on in a new process after `turn`, its last whole turn.
+
+    Events after the one numbered `after` and before this one are void: what they tell of was not kept, but what they
+    used is counted. `replayed`: tool calls that were run again, since no checkpoint was as new as that turn.
+    """
+
+    type: Literal["episode_resumed"] = "episode_resumed"
+    turn: int
+    after: int
+    replayed: int = 0
+    sandbox: dict[str, Any] | None = None
 
 
 class EpisodeFinished(_Event):
@@ -191,6 +232,7 @@ Event = Annotated[
     | Reminder
     | ContextTrimmed
     | Egress
+    | EpisodeResumed
     | EpisodeFinished,
     Field(discriminator="type"),
 ]

@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from workroom.trajectory.events import event_adapter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from workroom.trajectory.events import Event
 
 
@@ -30,6 +32,16 @@ def parse_events(data: bytes) -> "tuple[list[Event], int]":
         except (ValueError, RecursionError, ValidationError):
             damaged += 1
     return events, damaged
+
+
+def kept(events: "Iterable[Event]") -> "list[Event]":
+    """The events without those that a resumed run has put aside: the one history that the episode went through."""
+    result: list[Event] = []
+    for event in events:
+        if event.type == "episode_resumed":
+            result = [earlier for earlier in result if earlier.seq <= event.after]
+        result.append(event)
+    return result
 
 
 def read_json(path: Path) -> dict[str, Any]:
