@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
@@ -11,6 +12,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workroom._resume import Resumption, Saver
+from workroom._task_record import task_record
 from workroom.config import Resolved, from_arguments
 from workroom.errors import ConfigError, SandboxGone, TransferError, WorkroomError
 from workroom.sandbox.base import OUTPUT_DIR, FileEntry
@@ -123,9 +126,11 @@ class Run:
         on_event: OnEvent | None = None,
         on_progress: Tell | None = None,
         on_notice: Tell | None = None,
+        resumption: "Resumption | None" = None,
     ) -> None:
         self.task = task
         self.config = resolved.config
+        self._resumption = resumption
         self._resolved = resolved
         self._model = model
         self._owns_model = model is None
@@ -139,7 +144,16 @@ class Run:
     @property
     def path(self) -> Path | None:
         """The run directory, once it is made."""
+        if self._resumption is not None:
+            return self._resumption.directory.path
         return self._directory.path if self._directory else None
+
+    def recorded(self) -> RunResult:
+        """The result of a run that is over already."""
+        assert self._resumption is not None
+        directory = self._resumption.directory
+        directory.close()
+        return _result(directory, list(_present(directory.files_dir)))
 
     def request_stop(self) -> bool:
         """Ends the episode after the current step. False where that cannot be, since there is no episode yet, or
@@ -158,7 +172,7 @@ class Run:
 
         if self._model is None:
             self._model = open_model(
-                self.config.model,
+                self._resumption.model if self._resumption else self.config.model,
                 base_url=self.config.base_url,
                 protocol=self.config.tool_protocol,
                 on_progress=self._progress,
@@ -171,15 +185,21 @@ class Run:
                 f"max_cost needs to know what {self._model.name} costs: give price as IN,OUT in US dollars per million "
                 "tokens (--price 1.25,10)"
             )
-        directory = self._out or default_directory(self.task.prompt)
-        self._directory = RunDirectory.create(directory, self._resolved.record())
-        self._directory.run["model"] = self._model.name
+        if self._resumption is not None:
+            self._directory = self._resumption.begin(self._resolved, self._notice)
+        else:
+            directory = self._out or default_directory(self.task.prompt)
+            self._directory = RunDirectory.create(directory, self._resolved.record())
+            self._directory.run |= {"model": self._model.name, "task": task_record(self.task)}
+            self._directory.save()
         if self.config.mode == "llm":
             return
         from workroom.sandbox.image import ensure_image
 
         with self._recorded():
-            ensure_image(self.config.image, progress=self._progress)
+            image = ensure_image(self.config.image, progress=self._progress)
+            if self._resumption is not None:
+                self._resumption.check_image(f"{image.name}@{image.digest}")
 
     async def episode(self) -> RunResult:
         """Runs the agent, brings the files out, closes everything, and writes what is left to write."""
@@ -197,28 +217,34 @@ class Run:
                     await self._model.aclose()
         # In a thread: it waits for the disk, and other episodes of this process should not.
         await asyncio.to_thread(self._directory.finish, files)
+        if self._directory.run["stop_reason"] == "submitted":
+            shutil.rmtree(self._directory.checkpoints_dir, ignore_errors=True)
         return _result(self._directory, files)
 
     async def _in_sandbox(self) -> list[FileEntry]:
         from workroom.sandbox import Sandbox
 
+        assert self._directory is not None
         config = self.config
+        saved = 0 if self._resumption is None else self._resumption.saved
+        checkpoints = self._directory.checkpoints_dir
         try:
             async with Sandbox.open(
                 config.sandbox,
                 image=config.image,
                 network=config.network,
                 limits=config.limits,
+                checkpoint=checkpoints if saved else None,
                 on_egress=self._note_egress,
             ) as box:
                 for notice in box.facts.notices:
                     self._notice(notice)
-                await self._play(box)
+                await self._play(box, Saver(box, checkpoints, self._notice) if config.checkpoints else None)
                 return await self._bring_out(box)
         finally:
             self._take_late_egress()
 
-    async def _play(self, box: "Sandbox | None") -> None:
+    async def _play(self, box: "Sandbox | None", saver: "Saver | None" = None) -> None:
         from workroom.agent import Agent, EpisodeLimits
 
         assert self._model is not None
@@ -232,8 +258,10 @@ class Run:
             style=config.style,
             sampling=config.sampling,
             pricing=config.pricing,
+            after_turn=saver,
         )
-        async with aclosing(self._agent.stream(self.task)) as events:
+        history, saved = (None, 0) if self._resumption is None else (self._resumption.history, self._resumption.saved)
+        async with aclosing(self._agent.stream(self.task, history=history, saved=saved)) as events:
             async for event in events:
                 self._take(event)
 
@@ -253,15 +281,14 @@ class Run:
         assert self._directory is not None
         events = self._directory.events
         while self._agent is not None and self._agent.egress and events:
-            record = asdict(self._agent.egress.popleft())
-            now = time.time()
-            self._take(Egress(seq=len(events), time=now, elapsed=max(0.0, now - events[0].time), **record))
+            self._take(self._directory.stamp(Egress(**asdict(self._agent.egress.popleft()))))
 
     async def _bring_out(self, box: "Sandbox") -> list[FileEntry]:
         """What the model left in the output directory; what cannot be brought out is told, and costs no answer."""
         assert self._directory is not None
         try:
             await box.kill_all()  # what is brought out must not change meanwhile
+            shutil.rmtree(self._directory.files_dir, ignore_errors=True)  # of an earlier part of the run
             return await box.download(OUTPUT_DIR, self._directory.files_dir)
         except FileNotFoundError:
             return []
@@ -293,7 +320,7 @@ class Run:
         assert self._directory is not None
         directory = self._directory
         if directory.started is not None and directory.finished is None and status == "interrupted":
-            self._take(_cut_short(directory.events))
+            self._take(directory.stamp(_cut_short(directory.events)))
         directory.run |= {"stop_reason": stop_reason, "error": error}
         if directory.finished is not None and status == "failed":
             directory.run["error_after_the_end"] = error  # `finish` writes the episode's own reason over `error`
@@ -326,15 +353,11 @@ def _cut_short(events: "list[Event]") -> "EpisodeFinished":
         **{key: sum(getattr(turn.usage, key) for turn in turns) for key in _COUNTS},
         estimated=any(turn.usage.estimated for turn in turns),
     )
-    now = time.time()
     return EpisodeFinished(
-        seq=len(events),
-        time=now,
-        elapsed=max(0.0, now - events[0].time),
         stop_reason="interrupted",
-        turns=len(turns),
+        turns=len({turn.turn for turn in turns}),
         usage=usage,
-        duration=max(0.0, now - events[0].time),
+        duration=events[-1].elapsed,
         model_seconds=sum(turn.duration for turn in turns),
         tool_seconds=sum(event.duration for event in events if event.type == "tool"),
     )

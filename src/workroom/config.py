@@ -36,7 +36,8 @@ class RunConfig:
     """The resolved settings of one run. Sizes in bytes or text (`4g`), times in seconds, `max_cost` in US dollars.
 
     None means no bound, or (model, image, temperature, seed) that the part concerned decides. `price` is what the model
-    costs per million tokens: `IN,OUT` or `IN,OUT,CACHED`.
+    costs per million tokens: `IN,OUT` or `IN,OUT,CACHED`. `checkpoints`: keep the sandbox's files after each turn, so
+    that the run can go on after a crash.
     """
 
     model: str | None = None
@@ -58,6 +59,7 @@ class RunConfig:
     max_cost: float | None = None
     price: str | None = None
     max_time: float | None = None
+    checkpoints: bool = True
     temperature: float | None = None
     seed: int | None = None
 
@@ -91,6 +93,8 @@ class RunConfig:
 
 
 KEYS = tuple(f.name for f in fields(RunConfig))
+# What may be another when a run goes on.
+CHANGEABLE = frozenset(("base_url", "max_turns", "max_tokens", "max_cost", "max_time", "price", "checkpoints"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,31 @@ def from_arguments(arguments: Mapping[str, Any]) -> Resolved:
         RunConfig(**{key: value for key, (value, _) in layer.items()}),
         {key: origin for key, (_, origin) in layer.items()},
     )
+
+
+def recorded(record: Mapping[str, Any], flags: Mapping[str, Any]) -> Resolved:
+    """The configuration of a run that goes on, from its `run.json`, with the flags of now.
+
+    Raises ConfigError for a flag that would make it another run, and for a record that this version cannot read.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for key, entry in record.items():
+        if key not in KEYS or not isinstance(entry, Mapping) or "value" not in entry:
+            raise ConfigError(
+                f"the run was made with the setting {key!r}, which this version of workroom does not know"
+            )
+        if entry["value"] is not None:
+            values[key] = _check(key, entry["value"], f"{key!r} of the run")
+        origins[key] = str(entry.get("origin", "default"))
+    for key, (value, origin) in _flag_layer(flags).items():
+        was = values.get(key, RunConfig.__dataclass_fields__[key].default)
+        if value != was and key not in CHANGEABLE:
+            raise ConfigError(
+                f"the run was begun with {key} = {was!r} and cannot go on with {value!r}: leave {origin} out"
+            )
+        values[key], origins[key] = value, origin
+    return Resolved(RunConfig(**values), origins)
 
 
 def user_config_path() -> Path:
@@ -229,6 +258,14 @@ def _choice(literal: Any) -> Callable[[Any, str], str]:
         return str(value)
 
     return check
+
+
+def _switch(value: Any, where: str) -> bool:
+    words = {"on": True, "true": True, "off": False, "false": False}
+    found = value if isinstance(value, bool) else words.get(str(value).lower())
+    if found is None:
+        raise ConfigError(f"{where} must be on or off, not {value!r}")
+    return found
 
 
 def _whole(minimum: int | None) -> Callable[[Any, str], int]:
@@ -322,6 +359,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "max_cost": _number(positive=True),
     "price": _price,
     "max_time": _number(positive=True),
+    "checkpoints": _switch,
     "temperature": _number(positive=False),
     "seed": _whole(None),
 }

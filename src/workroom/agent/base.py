@@ -33,6 +33,7 @@ from workroom.trajectory.reader import whole_text
 if TYPE_CHECKING:
     from workroom.agent.loop import Agent
     from workroom.task import Task
+    from workroom.trajectory.history import History
 
 _SMALL = 4096  # tokens of a reply that every model allows to ask for
 
@@ -40,9 +41,13 @@ _SMALL = 4096  # tokens of a reply that every model allows to ask for
 class BaseEpisode:
     """One run of an agent on one task."""
 
-    def __init__(self, agent: "Agent", task: "Task", wake: asyncio.Event) -> None:
+    def __init__(
+        self, agent: "Agent", task: "Task", wake: asyncio.Event, history: "History | None" = None, saved: int = 0
+    ) -> None:
         self.agent = agent
         self.task = task
+        self.history = history
+        self.saved = saved  # the turn whose files the sandbox has
         self.model = agent.model
         self.account = Account(agent.limits, agent.pricing)
         self.context = Context([])
@@ -50,7 +55,7 @@ class BaseEpisode:
         self.reason: StopReason | None = None
         self.error: str | None = None
         self._wake = wake
-        self._seq = 0
+        self._seq = 0 if history is None else history.next
         self._previous: Usage | None = None
 
     async def run(self) -> AsyncGenerator[Event, None]:
@@ -68,6 +73,8 @@ class BaseEpisode:
         except SandboxError as error:
             self.end("sandbox_error", str(error))
         except WorkroomError as error:
+            if self.history is not None and self._seq == self.history.next:
+                raise  # nothing was begun: what was asked for cannot be done
             self.end("model_error" if self._seq == 0 else "sandbox_error", str(error))
         answer = None if self.reason == "sandbox_error" else await self.answer()
         for event in self.egress():

@@ -6,8 +6,9 @@ from contextlib import aclosing
 from workroom.agent.base import BaseEpisode
 from workroom.agent.documents import as_texts
 from workroom.agent.prompts import render
+from workroom.agent.resuming import count_used
 from workroom.models.base import Message
-from workroom.trajectory.events import AssistantTurn, Event, TurnStarted
+from workroom.trajectory.events import AssistantTurn, EpisodeResumed, Event, TurnStarted
 
 
 class CompletionEpisode(BaseEpisode):
@@ -18,9 +19,15 @@ class CompletionEpisode(BaseEpisode):
     async def steps(self) -> AsyncGenerator[Event, None]:
         if self.agent.stop_requested:
             self.end("interrupted")
-        prompt = render("llm", documents=as_texts(self.task), prompt=self.task.prompt)
-        self.context.add(Message("user", prompt))
-        yield self.started(self.context.messages, [], None)
+        if self.history is not None:
+            count_used(self.account, self.history)
+            for message in self.history.started.messages:
+                self.context.add(Message(message["role"], message["content"]))
+            yield self.stamp(EpisodeResumed(turn=0, after=self.history.after))
+        else:
+            prompt = render("llm", documents=as_texts(self.task), prompt=self.task.prompt)
+            self.context.add(Message("user", prompt))
+            yield self.started(self.context.messages, [], None)
         if self.reason is not None:
             return
         self.account.begin_turn()

@@ -6,38 +6,53 @@ never taken for an answer: that would grade its remarks.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import asdict
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from workroom.agent.base import BaseEpisode
 from workroom.agent.documents import described, prepare
 from workroom.agent.prompts import render
-from workroom.errors import SandboxError, ToolError, TransferError
+from workroom.agent.resuming import calls_after, take_up, was_submitted
+from workroom.errors import ConfigError, SandboxError, ToolError, TransferError
 from workroom.models.base import Message, ToolSpec
 from workroom.sandbox.base import ANSWER_FILE, DOCUMENTS_DIR, OUTPUT_DIR, WORKING_DIR
+from workroom.sandbox.waiting import finished
 from workroom.tools import Observation, Tool, default_tools
 from workroom.tools.arguments import parse, right, shorten
-from workroom.trajectory.events import AssistantTurn, Call, Event, Reminder, ToolFinished, ToolStarted, TurnStarted
+from workroom.trajectory.events import (
+    AssistantTurn,
+    Call,
+    EpisodeResumed,
+    Event,
+    Reminder,
+    ToolFinished,
+    ToolStarted,
+    TurnStarted,
+)
 from workroom.trajectory.reader import whole_text
 
 if TYPE_CHECKING:
     from workroom.agent.loop import Agent
     from workroom.task import Task
+    from workroom.trajectory.history import History
 
 STALL = 3  # turns in a row without a tool call that end the episode
 REPEATED = 3  # equal failing calls in a row that earn a reminder
 ANSWER_LIMIT = 1 << 20  # bytes
+NOT_RUN = {"not_run": True}  # a fact of a call that was answered without being run, or was cut off
 
-ReminderReason = Literal["no_tool_call", "budget", "last_turn", "repeated_call"]
+ReminderReason = Literal["no_tool_call", "budget", "last_turn", "repeated_call", "resumed"]
 
 
 class Episode(BaseEpisode):
     """The loop."""
 
-    def __init__(self, agent: "Agent", task: "Task", wake: asyncio.Event) -> None:
-        super().__init__(agent, task, wake)
+    def __init__(
+        self, agent: "Agent", task: "Task", wake: asyncio.Event, history: "History | None" = None, saved: int = 0
+    ) -> None:
+        super().__init__(agent, task, wake, history, saved)
         assert agent.sandbox is not None
         self.sandbox = agent.sandbox
         self.tools: dict[str, Tool] = {}
@@ -47,17 +62,27 @@ class Episode(BaseEpisode):
         self._failing: tuple[str, str] | None = None
         self._failed = 0
         self._told: set[str] = set()  # what is said only once
+        self._after: asyncio.Task[None] | None = None  # what is done after each turn, see `Agent.after_turn`
 
     async def steps(self) -> AsyncGenerator[Event, None]:
-        for message in self.first_messages():
-            self.context.add(message)
+        prompts = self.first_messages()
         offered = [_offered(spec) for spec in self.context.tools]
-        yield self.started(self.context.messages, offered, asdict(self.sandbox.facts))
-        await prepare(self.sandbox, self.task)
-        while self._goes_on():
-            async with aclosing(self._turn()) as events:
-                async for event in events:
-                    yield event
+        if self.history is not None:
+            yield await self._resume(self.history, offered)
+            if self.reason is None and self.account.turns:
+                yield self._remind("resumed", "resumed")
+        else:
+            for message in prompts:
+                self.context.add(message)
+            yield self.started(self.context.messages, offered, asdict(self.sandbox.facts))
+            await prepare(self.sandbox, self.task)
+        try:
+            while self._goes_on():
+                async with aclosing(self._turn()) as events:
+                    async for event in events:
+                        yield event
+        finally:
+            await self._await_after()
 
     async def answer(self) -> str | None:
         """The text of the answer file without blanks around it, None where there is none."""
@@ -67,6 +92,30 @@ class Episode(BaseEpisode):
         except (OSError, SandboxError):  # a TimeoutError is an OSError
             return None
         return data.decode("utf-8", "replace").strip() or None
+
+    async def _resume(self, history: "History", offered: list[dict[str, Any]]) -> Event:
+        """Takes up the episode where the history ends, in a sandbox that may lack what its last turns did."""
+        if offered != history.started.tools:
+            raise ConfigError("the tools that are offered are not those that the episode began with: it cannot go on")
+        take_up(self, history)
+        if self.saved == 0:
+            await prepare(self.sandbox, self.task)
+        again = [call for call in calls_after(history, self.saved) if call.name in self.tools]
+        for call in again:
+            tool = self.tools[call.name]
+            with suppress(ToolError, TransferError):  # as then
+                await tool(parse(call.arguments, tool.spec), self.sandbox)
+        self.reason = "submitted" if was_submitted(history) else None
+        return self.stamp(
+            EpisodeResumed(
+                turn=history.turn, after=history.after, replayed=len(again), sandbox=asdict(self.sandbox.facts)
+            )
+        )
+
+    async def _await_after(self) -> None:
+        if self._after is not None:
+            after, self._after = self._after, None
+            await finished(after)
 
     def _goes_on(self) -> bool:
         if self.reason is None and self.agent.stop_requested:
@@ -95,18 +144,22 @@ class Episode(BaseEpisode):
                 yield event
         for event in self.egress():
             yield event
+        # Whoever takes the events has the last one of this turn by now.
+        if self.agent.after_turn is not None and self.reason != "submitted":
+            self._after = asyncio.ensure_future(self.agent.after_turn(self.account.turns))
 
     async def _call_tools(self, assistant: AssistantTurn) -> AsyncGenerator[Event, None]:
         """Every call of the turn is answered, in order."""
+        await self._await_after()
         self._silent = 0
         for number, call in enumerate(assistant.calls, 1):
             last = number == len(assistant.calls)
             why = self.reason or ("interrupted" if self.agent.stop_requested else None)
             began = time.monotonic()
             if why is not None:
-                observation = Observation(render("not_run", why=why), is_error=True)
+                observation = Observation(render("not_run", why=why), is_error=True, facts=NOT_RUN)
             elif assistant.finish_reason == "length" and last:
-                observation = Observation(render("cut_off"), is_error=True)
+                observation = Observation(render("cut_off"), is_error=True, facts=NOT_RUN)
             else:
                 yield self.stamp(ToolStarted(turn=assistant.turn, call=call))
                 observation = await self._run(call)
@@ -127,7 +180,7 @@ class Episode(BaseEpisode):
                     facts=dict(observation.facts),
                 )
             )
-            self._note_failure(call, observation)
+            self._note_failure(call, is_error=observation.is_error, facts=observation.facts)
         if self.reason is None and self._failed and self._failed % REPEATED == 0:
             yield self._remind("repeated_call", "repeated_call", count=self._failed)
 
@@ -137,7 +190,7 @@ class Episode(BaseEpisode):
         latest, self._latest = self._latest, (call.name, call.arguments)
         if self._latest == latest and self.model.hints.prompt == "compact" and call.name != "submit":
             # A small model repeats itself until its turns are used up; a larger one may have a reason.
-            return Observation(render("same_again"), is_error=True)
+            return Observation(render("same_again"), is_error=True, facts=NOT_RUN)
         if tool is None:
             names = ", ".join(self.tools)
             first = next(iter(self.tools), "")
@@ -153,7 +206,7 @@ class Episode(BaseEpisode):
             if left is None or left > 0:
                 raise
             self.end("max_time")
-            return Observation(render("not_run", why="max_time"), is_error=True)
+            return Observation(render("not_run", why="max_time"), is_error=True, facts=NOT_RUN)
         if observation.ends:
             return await self._submit(observation)
         return observation
@@ -166,7 +219,7 @@ class Episode(BaseEpisode):
             values = {"answer_file": ANSWER_FILE, "output_dir": OUTPUT_DIR, "answers": self._answers}
             return Observation(render("missing_answer", **values), is_error=True, facts={"missing_answer": True})
         self.end("submitted")
-        return observation
+        return replace(observation, facts={**observation.facts, "submitted": True})
 
     async def _no_tool_call(self, assistant: AssistantTurn) -> AsyncGenerator[Event, None]:
         """Reminds the model; a model that cannot call submit has submitted once its answer is there."""
@@ -199,9 +252,25 @@ class Episode(BaseEpisode):
         self.context.add(Message("user", text))
         return self.stamp(Reminder(turn=self.account.turns, reason=reason, text=text))
 
-    def _note_failure(self, call: Call, observation: Observation) -> None:
+    def note_assistant(self, event: AssistantTurn) -> None:
+        """Takes up an earlier turn of the model."""
+        self._silent = 0 if event.calls else self._silent + 1
+
+    def note_answer(self, call: Call, *, is_error: bool, facts: Mapping[str, Any]) -> None:
+        """Takes up an earlier answer to a call."""
+        self._latest = (call.name, call.arguments)
+        self._note_failure(call, is_error=is_error, facts=facts)
+        if facts.get("missing_answer"):
+            self._told.add("missing_answer")
+
+    def note_reminder(self, reason: str) -> None:
+        """Takes up an earlier reminder."""
+        if reason == "budget":
+            self._told.add("nearly_used")
+
+    def _note_failure(self, call: Call, *, is_error: bool, facts: Mapping[str, Any]) -> None:
         """Counts equal failing calls in a row."""
-        failed = observation.is_error or observation.facts.get("exit_code", 0) != 0
+        failed = is_error or facts.get("exit_code", 0) != 0
         key = (call.name, call.arguments)
         self._failed = (self._failed + 1 if key == self._failing else 1) if failed else 0
         self._failing = key if failed else None

@@ -89,6 +89,11 @@ class Account:
         self._before = now
         self.turns += 1
 
+    def go_on(self, turns: int, elapsed: float) -> None:
+        """Sets what an earlier part of the episode has used of turns and time."""
+        self.turns, self.started = turns, time.monotonic() - elapsed
+        self._before = self._used()
+
     def exceeded(self) -> "StopReason | None":
         """The limit that is reached, if one is."""
         if self.turns >= self.limits.max_turns:

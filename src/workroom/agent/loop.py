@@ -10,7 +10,7 @@ from workroom.errors import ConfigError
 from workroom.task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from workroom.models.base import Model, Sampling
     from workroom.models.retry import RetryPolicy
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from workroom.sandbox.egress import EgressRecord
     from workroom.tools.base import Tool
     from workroom.trajectory.events import Event
+    from workroom.trajectory.history import History
 
 Mode = Literal["sandbox", "llm"]
 Style = Literal["compute", "neutral"]
@@ -29,7 +30,8 @@ class Agent:
     `mode`: `sandbox`, the loop with tools, or `llm`, one plain completion with the documents in the prompt (needs no
     sandbox). `style`: `compute` asks the model to derive its answer by running programs, `neutral` leaves that to it.
     `tools`: None for the three of this package. `sampling`: what it leaves open is the model's own. `pricing`: needed
-    for `max_cost`. Raises ConfigError for a combination that cannot work.
+    for `max_cost`. `after_turn` is awaited with the number of each whole turn while the next model call is under way,
+    and before the next tool call. Raises ConfigError for a combination that cannot work.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Agent:
         sampling: "Sampling | None" = None,
         retry: "RetryPolicy | None" = None,
         pricing: Pricing | None = None,
+        after_turn: "Callable[[int], Awaitable[None]] | None" = None,
     ) -> None:
         if mode not in ("sandbox", "llm"):
             raise ConfigError(f"there is no mode {mode!r}; the modes are: sandbox, llm")
@@ -60,14 +63,20 @@ class Agent:
         self.sampling = sampling
         self.retry = retry
         self.pricing = pricing
+        self.after_turn = after_turn
         if self.limits.max_cost is not None and pricing is None:
             raise ConfigError(f"max_cost needs to know what {model.name} costs; give its prices, or leave max_cost out")
         self.stop_requested = False
         self.egress: deque[EgressRecord] = deque()
         self._wake: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
 
-    async def stream(self, task: Task | str) -> "AsyncGenerator[Event, None]":
+    async def stream(
+        self, task: Task | str, *, history: "History | None" = None, saved: int = 0
+    ) -> "AsyncGenerator[Event, None]":
         """Works on the task, yielding what happens as it happens; the last event is EpisodeFinished.
+
+        With a `history` the episode goes on after its last whole turn. The sandbox must hold the files as they were
+        after turn `saved` (0: none, also no documents); the tool calls of later turns are run again.
 
         What goes wrong with the model or the sandbox is told in that event, not raised. The loop goes on when the next
         event is asked for; leaving the iteration, or being cancelled, ends what is in flight.
@@ -81,7 +90,7 @@ class Agent:
         if self.stop_requested:
             wake.set()
         kind = Episode if self.mode == "sandbox" else CompletionEpisode
-        async with aclosing(kind(self, task, wake).run()) as events:
+        async with aclosing(kind(self, task, wake, history, saved).run()) as events:
             async for event in events:
                 yield event
 

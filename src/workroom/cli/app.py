@@ -68,6 +68,7 @@ CommandTimeout = Annotated[
       workroom run "Summarise the reports" -i reports/ -m anthropic/claude-sonnet-4-5
       workroom run @task.md -m openai/qwen3 --base-url http://127.0.0.1:8000/v1
       echo "What is 2^1000 mod 97?" | workroom run - --network none --quiet
+      workroom run --resume runs/20261122-045230-plot
       workroom run "What is 17 * 23?" --mode llm
 
     \b
@@ -76,9 +77,9 @@ CommandTimeout = Annotated[
 )
 def run(
     task: Annotated[
-        str,
+        str | None,
         typer.Argument(metavar="TASK", help="The task: text, - for standard input, or @FILE.", show_default=False),
-    ],
+    ] = None,
     model: Model = None,
     base_url: BaseUrl = None,
     inputs: Annotated[
@@ -88,6 +89,9 @@ def run(
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", metavar="DIR", help="Run directory [default: runs/<time>-<slug>]."),
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="DIR", help="Go on with the run in DIR, in place of a TASK.")
     ] = None,
     mode: Annotated[
         str | None, typer.Option("--mode", metavar="MODE", help="sandbox, or llm: one plain answer without a sandbox.")
@@ -119,6 +123,10 @@ def run(
         str | None, typer.Option("--price", metavar="IN,OUT", help="US dollars per million tokens, for --max-cost.")
     ] = None,
     max_time: Annotated[str | None, typer.Option("--max-time", metavar="S", help="Seconds of the episode.")] = None,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option("--checkpoints", metavar="on|off", help="Keep the files of each turn for --resume [default: on]."),
+    ] = None,
     temperature: Annotated[
         str | None, typer.Option("--temperature", metavar="T", help="Sampling temperature [default: the server's].")
     ] = None,
@@ -130,7 +138,7 @@ def run(
     ] = None,
 ) -> int:
     """Give a model a computer and a task; print its answer."""
-    from workroom.cli.run import run_verb
+    from workroom.cli.run import resume_verb, run_verb
 
     flags = {
         "model": model,
@@ -151,9 +159,15 @@ def run(
         "max_cost": max_cost,
         "price": price,
         "max_time": max_time,
+        "checkpoints": checkpoints,
         "temperature": temperature,
         "seed": seed,
     }
+    if resume is not None:
+        given = {"a TASK": task, "-i": inputs, "-o": out, "--config": config}
+        return resume_verb(
+            resume, flags, [name for name, value in given.items() if value], as_json=as_json, quiet=quiet
+        )
     return run_verb(task, inputs or [], out, flags, config, as_json=as_json, quiet=quiet)
 
 

@@ -19,7 +19,7 @@ EXIT_CODES = {"submitted": 0, "model_error": 4, "sandbox_error": 5, "interrupted
 
 
 def run_verb(
-    task: str,
+    task: str | None,
     inputs: Sequence[Path],
     out: Path | None,
     flags: Mapping[str, Any],
@@ -34,19 +34,37 @@ def run_verb(
     from workroom.inputs import collect_documents
     from workroom.task import Task
 
+    if task is None:
+        raise ConfigError("there is no task: give it as text in quotes, as @FILE, or as - for standard input")
     prompt = read_task(task)
     resolved = resolve(flags, config_file)
     screen = Screen(as_json=as_json, quiet=quiet, max_turns=resolved.config.max_turns)
     documents = collect_documents(inputs, screen.view.notice)
-    run = Run(
-        Task(prompt, documents=documents),
-        resolved,
-        out=out,
-        on_event=screen.event,
-        on_progress=screen.view.progress,
-        on_notice=screen.view.notice,
-    )
-    if as_json:
+    return _perform(Run(Task(prompt, documents=documents), resolved, out=out, **_watched(screen)), screen)
+
+
+def resume_verb(path: Path, flags: Mapping[str, Any], others: Sequence[str], *, as_json: bool, quiet: bool) -> int:
+    """Goes on with a run and gives the exit code; `others` are arguments that say what the run itself knows."""
+    from workroom._resume import Resumption
+    from workroom._run import Run
+
+    if others:
+        raise ConfigError(f"--resume goes on with a run as it was begun: leave out {', '.join(others)}")
+    resumption = Resumption.open(path, flags)
+    screen = Screen(as_json=as_json, quiet=quiet, max_turns=resumption.resolved.config.max_turns)
+    run = Run(resumption.task, resumption.resolved, resumption=resumption, **_watched(screen))
+    if resumption.is_over:
+        screen.view.notice("this run is over: there is nothing left to do")
+        return _report(run.recorded(), run, screen)
+    return _perform(run, screen)
+
+
+def _watched(screen: Screen) -> dict[str, Any]:
+    return {"on_event": screen.event, "on_progress": screen.view.progress, "on_notice": screen.view.notice}
+
+
+def _perform(run: Any, screen: Screen) -> int:
+    if screen.as_json:
         screen.on_gone = run.request_stop  # events that nobody reads are not worth their tokens
     try:
         with _interrupted_by_sigterm():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from workroom.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from workroom.sandbox.base import Limits
@@ -68,8 +68,25 @@ class Guest(Protocol):
         """Writes what the sandbox has changed over its image to a new file, which `Backend.start` takes."""
         ...
 
+    def recorder(self) -> "Recorder":
+        """What writes checkpoints of this guest one after the other."""
+        ...
+
     async def stop(self) -> None:
         """Ends everything and waits until it is gone. Safe to call twice."""
+        ...
+
+
+class Recorder(Protocol):
+    """Writes checkpoints of one guest one after the other."""
+
+    async def save(self, target: "Path", *, whole: bool) -> bool:
+        """Writes a new file, with all files where `whole`, else with what has changed since the last save alone where
+        the backend can do that; returns whether it is whole. It need not outlast a power failure."""
+        ...
+
+    async def close(self) -> None:
+        """Ends what it needs for that; safe to call twice."""
         ...
 
 
@@ -84,9 +101,10 @@ class Backend(Protocol):
         ...
 
     async def start(
-        self, name: str, image: "Image", limits: "Limits", *, port: int | None, checkpoint: "Path | None" = None
+        self, name: str, image: "Image", limits: "Limits", *, port: int | None, checkpoint: "Sequence[Path]" = ()
     ) -> Guest:
-        """Starts a guest; `port` asks for an egress port inside, `checkpoint` for the files of an earlier one.
+        """Starts a guest; `port` asks for an egress port inside, `checkpoint` for the files of an earlier one: a whole
+        file, and then any that hold the changes upon it.
 
         All that it makes on the host bears `name`. Raises SandboxUnavailable where a piece is missing.
         """

@@ -6,7 +6,8 @@ Nothing is left on the host but processes and a control group: what the sandbox 
 own mount namespace has, so it is gone when the last process is.
 
 A fork seals what was written as one more read-only layer, upon which two new sandboxes are started; the layers stay on
-a stage (see `guest/launch.c`) that the family shares. A checkpoint is a tar of the layers, as the overlay has them.
+a stage (see `guest/launch.c`) that the family shares. A checkpoint is a tar of the layers, as the overlay has them; one
+of changes alone has a list of what to remove as well.
 """
 
 import asyncio
@@ -38,11 +39,15 @@ from workroom.sandbox.wire import exec_request
 if TYPE_CHECKING:
     import subprocess
 
+    from workroom.sandbox.backend import Recorder
+
 MAX_LAYERS = 100  # forks upon forks; the kernel takes a page of mount options
 LEAST_SIZE, LEAST_INODES = 1 << 20, 1024  # of a fork, whatever its forebears have used up
 _TAR = ("tar", "-C", "/mnt", "--xattrs", "--xattrs-include=user.*", "--numeric-owner")
 PACK = (*_TAR, "--sparse", "--format=posix", "-cf", "-", ".")
 UNPACK = (*_TAR, "--same-permissions", "--delay-directory-restore", "-xf", "-")
+UPDATE = (*UNPACK, "--anchored", "--exclude=removed")
+REMOVE = "tar -C /run -xf - --occurrence=1 removed && cd /mnt && xargs -0 -r rm -rf -- < /run/removed"
 REPORT = 4096  # bytes of what tar says that are looked at
 CHANGED_MEANWHILE = 1  # tar's exit code where a file changed while it was read
 
@@ -54,18 +59,18 @@ class BwrapBackend:
     place = ""
 
     async def start(
-        self, name: str, image: Image, limits: Limits, *, port: int | None, checkpoint: Path | None = None
+        self, name: str, image: Image, limits: Limits, *, port: int | None, checkpoint: Sequence[Path] = ()
     ) -> "BwrapGuest":
-        with new_ids(image) as ids:
+        with new_ids(image) as ids, ExitStack() as files:
             plan = Plan(image, limits, empty_files(limits), ids, port=port)
-            if checkpoint is None:
-                return await _launch(name, plan)
-            with checkpoints.opened(checkpoint, self.name, image) as (file, head):
-                try:
-                    layers = checkpoints.number(checkpoint, head, "layers", 1, MAX_LAYERS + 1)
-                    return await _restore(name, plan, file.fileno(), layers)
-                except TransferError as error:
-                    raise ConfigError(f"the checkpoint {checkpoint} is damaged or too large: {error}") from error
+            if not checkpoint:
+                return await launch(name, plan)
+            found = [files.enter_context(checkpoints.opened(path, self.name, image)) for path in checkpoint]
+            try:
+                layers = checkpoints.number(checkpoint[0], found[0][1], "layers", 1, MAX_LAYERS + 1)
+                return await _restore(name, plan, [file.fileno() for file, _ in found], layers)
+            except TransferError as error:
+                raise ConfigError(f"the checkpoint {checkpoint[0]} is damaged or too large: {error}") from error
 
     def collect(self, name: str, place: str) -> None:  # noqa: ARG002 - there is but one
         """Its processes end with their owner; the control groups are what can be left."""
@@ -127,7 +132,7 @@ class BwrapGuest:
             plan = replace(above, port=port)
             await leave()
             await self._end()
-            starts = (_launch(self._name, plan), _launch(name, plan))
+            starts = (launch(self._name, plan), launch(name, plan))
             started = await asyncio.gather(*starts, return_exceptions=True)
         self._let_go()
         guests = [guest for guest in started if isinstance(guest, BwrapGuest)]
@@ -146,16 +151,25 @@ class BwrapGuest:
             layers = await self._save(file.fileno())
             file.seek(0)
             plan = Plan(self._plan.image, self._plan.limits, empty_files(self._plan.limits), ids, port=port)
-            return await _restore(name, plan, file.fileno(), layers)
+            return await _restore(name, plan, [file.fileno()], layers)
 
     async def checkpoint(self, target: Path) -> None:
+        with checkpoints.created(target) as file:
+            file.write(self.header())
+            file.flush()
+            await self._save(file.fileno())
+
+    def header(self) -> bytes:
+        """What a checkpoint of this guest begins with."""
         layers = len(self._plan.files.layers) + 1
         if layers > MAX_LAYERS + 1:
             raise SandboxUnavailable(f"a checkpoint of more than {MAX_LAYERS} forks of forks is not possible")
-        with checkpoints.created(target) as file:
-            file.write(checkpoints.header(BwrapBackend.name, self._plan.image, layers=layers))
-            file.flush()
-            await self._save(file.fileno())
+        return checkpoints.header(BwrapBackend.name, self._plan.image, layers=layers)
+
+    def recorder(self) -> "Recorder":
+        from workroom.sandbox.bwrap_recorder import BwrapRecorder
+
+        return BwrapRecorder(self)
 
     async def stop(self) -> None:
         await self._end()
@@ -204,17 +218,22 @@ class BwrapGuest:
             )
             yield replace(self._plan, files=above, join=(users, mounts))
 
-    async def _save(self, target: int) -> int:
-        """Packs all layers into the file `target`; returns how many there are."""
+    async def reader(self) -> "tuple[BwrapGuest, int]":
+        """A sandbox of our own programs that has all layers below /mnt, and how many there are."""
         with self.above() as plan:
             reading = replace(plan, files=replace(plan.files, upkeep="read"), port=None)
-            helper = await _launch(f"{self._name}-save", reading)
+            return await launch(f"{self._name}-save", reading), len(plan.files.layers)
+
+    async def _save(self, target: int) -> int:
+        """Packs all layers into the file `target`; returns how many there are."""
+        helper, layers = await self.reader()
         # tar gets the file as its input, read and write, for that is what a request can hand over.
-        async with _upkeep(helper, ["/bin/sh", "-c", f"exec {' '.join(PACK)} 1>&0"], target):
-            return len(plan.files.layers)
+        async with upkeep(helper) as run:
+            await run(["/bin/sh", "-c", f"exec {' '.join(PACK)} 1>&0"], target)
+        return layers
 
 
-async def _launch(name: str, plan: Plan) -> BwrapGuest:
+async def launch(name: str, plan: Plan) -> BwrapGuest:
     facts, cgroup = bounds(name, plan)
     bounded = cgroup is not None and "memory" in cgroup.controllers
     plan = replace(plan, procs=cgroup.procs if cgroup else [], data=None if bounded else parse_size(plan.limits.memory))
@@ -242,17 +261,24 @@ async def _launch(name: str, plan: Plan) -> BwrapGuest:
     return BwrapGuest(name, plan, facts, host_end, process, cgroup)
 
 
-async def _restore(name: str, plan: Plan, source: int, layers: int) -> BwrapGuest:
-    """Starts a guest upon the layers that are unpacked from the file `source`."""
+async def _restore(name: str, plan: Plan, sources: Sequence[int], layers: int) -> BwrapGuest:
+    """Starts a guest upon the layers that are unpacked from the files `sources`: a whole one, and changes upon it."""
     # Each layer may be larger than its share of the disk by the least that every fork is given.
     size, inodes = plan.files.size + layers * LEAST_SIZE, plan.files.inodes + layers * 2 * LEAST_INODES
     writing = replace(plan, files=replace(plan.files, size=size, inodes=inodes, upkeep="write"), port=None)
-    helper = await _launch(f"{name}-load", writing)
-    async with _upkeep(helper, list(UNPACK), source) as above:
-        names = tuple(f"{plan.files.upper}/layers/{number}" for number in range(layers))
-        for layer in names:
-            _check_directory(f"/proc/{helper.pid}/root{STAGE}/{layer}")
-        return await _launch(name, replace(above, files=replace(above.files, layers=names, upkeep=""), port=plan.port))
+    helper = await launch(f"{name}-load", writing)
+    async with upkeep(helper) as run:
+        await run(list(UNPACK), sources[0])
+        for source in sources[1:]:
+            await run(["/bin/sh", "-c", REMOVE], source)
+            os.lseek(source, checkpoints.HEADER, os.SEEK_SET)
+            await run(list(UPDATE), source)
+        with helper.above() as above:
+            names = tuple(f"{plan.files.upper}/layers/{number}" for number in range(layers))
+            for layer in names:
+                _check_directory(f"/proc/{helper.pid}/root{STAGE}/{layer}")
+            files = replace(above.files, layers=names, upkeep="")
+            return await launch(name, replace(above, files=files, port=plan.port))
 
 
 def _check_directory(layer: str) -> None:
@@ -265,19 +291,25 @@ def _check_directory(layer: str) -> None:
         raise TransferError(f"layer {layer.rpartition('/')[2]} is no directory")
 
 
+Step = Callable[[Sequence[str], int], Awaitable[None]]
+
+
 @asynccontextmanager
-async def _upkeep(helper: BwrapGuest, argv: Sequence[str], file: int) -> AsyncIterator[Plan]:
-    """Lets a sandbox of our own programs do its one command with `file`; yields the plan above it, then ends it."""
+async def upkeep(helper: BwrapGuest) -> AsyncIterator[Step]:
+    """Yields a function that runs a command with a file in a sandbox of our own programs, which is ended after the
+    block. It raises TransferError where the command fails."""
     connection = Connection(helper.socket, lambda: None)
-    try:
-        await connection.hello
+
+    async def run(argv: Sequence[str], file: int) -> None:
         request = exec_request(argv, ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"], "/mnt", has_input=True)
         reply = await connection.request("X", request, cap=REPORT, contents=file)
         if reply.code not in (0, CHANGED_MEANWHILE):
             words = " ".join(bytes(reply.err[:300]).decode("utf-8", "replace").split())
             raise TransferError(f"the files of the sandbox could not be packed or unpacked: {words}")
-        with helper.above() as above:
-            yield above
+
+    try:
+        await connection.hello
+        yield run
     except SandboxGone:
         raise SandboxUnavailable(f"the sandbox's files could not be moved: {helper.last_words()}") from None
     finally:

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from workroom.errors import ConfigError, SandboxUnavailable
+from workroom.errors import ConfigError, SandboxUnavailable, TransferError
 
 if TYPE_CHECKING:
     from workroom.sandbox.image import Image
 
 HEADER = 512
 VERSION = 1
+INDEX = "index.json"  # of a folder of them, see journal.py
 
 
 def header(backend: str, image: "Image", **facts: int) -> bytes:
@@ -27,15 +28,46 @@ def header(backend: str, image: "Image", **facts: int) -> bytes:
 
 
 @contextmanager
-def created(path: Path) -> Iterator[IO[bytes]]:
-    """A new file, which is on the disk after the block. Raises SandboxUnavailable where it cannot be written."""
+def created(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
+    """A new file, which is on the disk after the block where `durable`. Raises SandboxUnavailable where it cannot be
+    written."""
     try:
         with path.open("x+b") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
     except OSError as error:
         raise SandboxUnavailable(f"the checkpoint {path} could not be written: {error.strerror}") from error
+
+
+def read_index(folder: Path) -> tuple[int, list[str]]:
+    """The mark and the names of the files of a journal. Raises TransferError where there is none."""
+    try:
+        index = json.loads((folder / INDEX).read_bytes())
+        mark, names = index["mark"], index["files"]
+    except (OSError, ValueError, LookupError, TypeError):
+        raise TransferError(f"{folder} holds no journal of a sandbox") from None
+    if type(mark) is not int or not isinstance(names, list) or not all(map(_is_name, names)):
+        raise TransferError(f"the journal {folder} is damaged")
+    return mark, names
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and "/" not in name and name not in ("", ".", "..")
+
+
+def parts(path: Path) -> list[Path]:
+    """The files of a checkpoint: itself, or what the journal in a folder names. Raises ConfigError."""
+    if not path.is_dir():
+        return [path]
+    try:
+        _, names = read_index(path)
+    except TransferError as error:
+        raise ConfigError(str(error)) from error
+    if not names:
+        raise ConfigError(f"the journal {path} is empty")
+    return [path / name for name in names]
 
 
 def number(path: Path, head: dict[str, Any], key: str, least: int, most: int) -> int:

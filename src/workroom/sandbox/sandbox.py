@@ -24,7 +24,7 @@ from workroom.sandbox.base import (
     SandboxFacts,
     parse_size,
 )
-from workroom.sandbox.checkpoints import backend_of
+from workroom.sandbox.checkpoints import backend_of, parts
 from workroom.sandbox.cleanup import collect_once
 from workroom.sandbox.connection import Connection, Reply
 from workroom.sandbox.ledger import forget, register
@@ -33,7 +33,7 @@ from workroom.sandbox.waiting import finished
 from workroom.sandbox.wire import DISK_FULL, MAX_TIMEOUT, TIMED_OUT, check, cstring, exec_request, with_gap
 
 if TYPE_CHECKING:
-    from workroom.sandbox.backend import Counters, Guest
+    from workroom.sandbox.backend import Counters, Guest, Recorder
     from workroom.sandbox.egress import EgressProxy, EgressRecord
     from workroom.sandbox.egress.policy import Policy
     from workroom.sandbox.ledger import Entry
@@ -79,6 +79,8 @@ class Sandbox:
         self._exclusive = asyncio.Lock()  # for forks and checkpoints, one after the other
         self._open = asyncio.Event()  # cleared while a fork moves the sandbox
         self._open.set()
+        self._recorder: Recorder | None = None
+        self._recorded: Guest | None = None  # the guest that it records
         self.facts = facts
         self.limits = limits
         self.on_egress: Callable[[EgressRecord], None] | None = None
@@ -119,7 +121,8 @@ class Sandbox:
         """Starts a sandbox from the image (None: the default one, built when it is missing, told to `progress`).
 
         `network` is `none`, `packages`, `allow:HOST,...` or `open`; `on_egress` sees each request that wanted out.
-        `checkpoint` is a file that `checkpoint` of a sandbox of the same backend and image has written.
+        `checkpoint` is a file that `checkpoint` of a sandbox of the same backend and image has written, or the folder
+        of a `Journal`.
         Raises ConfigError for an unknown backend or policy or a file that is no checkpoint of these,
         SandboxUnavailable where this host lacks a piece.
         """
@@ -135,7 +138,7 @@ class Sandbox:
         port = EgressProxy.PORT if policy else None
         try:
             guest = await engine.start(
-                entry.name, found, limits, port=port, checkpoint=None if checkpoint is None else Path(checkpoint)
+                entry.name, found, limits, port=port, checkpoint=() if checkpoint is None else parts(Path(checkpoint))
             )
         except BaseException:
             forget(entry.name)
@@ -207,7 +210,7 @@ class Sandbox:
     @classmethod
     async def restore(cls, checkpoint: str | os.PathLike[str], **options: Any) -> "Sandbox":
         """A new sandbox with the files of a checkpoint, on the backend that wrote it. `options` as of `start`."""
-        return await cls.start(backend_of(Path(checkpoint)), checkpoint=checkpoint, **options)
+        return await cls.start(backend_of(parts(Path(checkpoint))[0]), checkpoint=checkpoint, **options)
 
     async def checkpoint(self, target: str | os.PathLike[str]) -> None:
         """Writes all that was changed over the image to a file, for `restore` and `start`; processes are not kept.
@@ -223,6 +226,25 @@ class Sandbox:
                 partial.replace(path)
             finally:
                 partial.unlink(missing_ok=True)
+
+    async def save(self, target: str | os.PathLike[str], *, whole: bool = True) -> bool:
+        """Writes a checkpoint to a new file, quicker than `checkpoint`: it need not outlast a power failure.
+
+        Unless `whole`, it has only what has changed since the last `save`, where the backend can do that. Returns
+        whether it has everything. See `Journal`.
+        """
+        async with self._exclusive:
+            self._alive()
+            if self._recorded is not self._guest:
+                await self._stop_recording()
+                self._recorder, self._recorded = self._guest.recorder(), self._guest
+            assert self._recorder is not None
+            return await self._recorder.save(Path(target), whole=whole)
+
+    async def _stop_recording(self) -> None:
+        if self._recorder is not None:
+            recorder, self._recorder, self._recorded = self._recorder, None, None
+            await recorder.close()
 
     @property
     def alive(self) -> bool:
@@ -403,6 +425,7 @@ class Sandbox:
         self._connection.close()
 
     async def _end(self) -> None:
+        await self._stop_recording()
         await self._guest.stop()
         forget(self._entry.name)
 

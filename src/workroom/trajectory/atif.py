@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import workroom
+from workroom.trajectory.reader import kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +27,7 @@ _SOURCES = {"system": "system", "user": "user", "assistant": "agent"}
 def to_atif(events: "Iterable[Event]") -> dict[str, Any]:
     """The ATIF document as JSON values. Works for the events of a run that did not come to its end, too."""
     document = _Document()
-    for event in events:
+    for event in kept(events):
         document.add(event)
     return document.root()
 

@@ -164,7 +164,7 @@ class Reminder(_Event):
 
     type: Literal["reminder"] = "reminder"
     turn: int
-    reason: Literal["no_tool_call", "budget", "last_turn", "missing_answer", "repeated_call"]
+    reason: Literal["no_tool_call", "budget", "last_turn", "missing_answer", "repeated_call", "resumed"]
     text: str
 
 

@@ -34,6 +34,17 @@ def parse_events(data: bytes) -> "tuple[list[Event], int]":
     return events, damaged
 
 
+def whole_lines(data: bytes) -> int:
+    """How many bytes of a log are whole lines: all but the end of what a crash or a power failure left half-written."""
+    while data:
+        end = data.rfind(b"\n") + 1
+        start = data.rfind(b"\n", 0, max(end - 1, 0)) + 1
+        if parse_events(data[start:end])[1] == 0 or not end:
+            return end
+        data = data[:start]
+    return 0
+
+
 def kept(events: "Iterable[Event]") -> "list[Event]":
     """The events without those that a resumed run has put aside: the one history that the episode went through."""
     result: list[Event] = []

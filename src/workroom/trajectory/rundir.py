@@ -11,7 +11,8 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import workroom
 from workroom.errors import ConfigError
 from workroom.trajectory.files import cannot_write, replace_file, to_json
-from workroom.trajectory.reader import parse_events, read_json
+from workroom.trajectory.reader import kept, parse_events, read_json, whole_lines
 
 if TYPE_CHECKING:
     from workroom.sandbox.base import FileEntry
@@ -42,6 +43,7 @@ class RunDirectory:
     events: "list[Event]" = field(default_factory=list)
     damaged: int = 0
     _fd: int = -1
+    _recorded_at: float = field(default_factory=time.monotonic)
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: Mapping[str, Any], *, replace: bool = False) -> Self:
@@ -56,11 +58,9 @@ class RunDirectory:
             directory.mkdir(parents=True, exist_ok=True)
             if any(directory.iterdir()) and not log.is_file():
                 raise ConfigError(f"{directory} is not empty and holds no run; choose another output directory")
-            fd = os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except OSError as error:
             raise ConfigError(f"cannot make a run in {directory}: {error.strerror}; choose another") from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with _locked(log, os.O_CREAT) as fd:
             _make_empty(directory, fd, replace)
             run = {
                 "format": FORMAT,
@@ -71,13 +71,28 @@ class RunDirectory:
             }
             made = cls(directory, run, _fd=fd)
             made.save()
-        except BlockingIOError:
-            os.close(fd)
-            raise ConfigError(f"{directory} is in use by another run; wait for it, or choose another") from None
-        except BaseException:
-            os.close(fd)
-            raise
         return made
+
+    @classmethod
+    def reopen(cls, path: str | os.PathLike[str]) -> Self:
+        """Opens the run that is there to go on with it, and locks it. What a crash left of a last line is cut off.
+
+        Raises ConfigError where there is no run, or where it is in use.
+        """
+        directory = Path(path)
+        log = directory / "events.jsonl"
+        with _locked(log) as fd:
+            data = log.read_bytes()
+            size = whole_lines(data)
+            events, damaged = parse_events(data[:size])
+            if size < len(data):
+                os.ftruncate(fd, size)
+            run = read_json(directory / "run.json")
+            if not run:
+                raise ConfigError(f"the run in {directory} cannot go on: its run.json is missing or damaged")
+            for leftover in directory.glob("*.tmp.*"):
+                leftover.unlink(missing_ok=True)
+            return cls(directory, run, events, damaged + (size < len(data)), fd)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -95,6 +110,11 @@ class RunDirectory:
         return self.path / "files"
 
     @property
+    def checkpoints_dir(self) -> Path:
+        """Where the sandbox's files are kept while the run may have to go on."""
+        return self.path / "checkpoints"
+
+    @property
     def started(self) -> "EpisodeStarted | None":
         """The first event, None where the run ended before it."""
         return next((event for event in self.events if event.type == "episode_started"), None)
@@ -102,7 +122,14 @@ class RunDirectory:
     @property
     def finished(self) -> "EpisodeFinished | None":
         """The last event, None where the run did not come to an end."""
-        return next((event for event in reversed(self.events) if event.type == "episode_finished"), None)
+        return next((event for event in reversed(kept(self.events)) if event.type == "episode_finished"), None)
+
+    def stamp(self, event: "Event") -> "Event":
+        """Numbers an event that is not the episode's own, as the next one, at this time."""
+        last = self.events[-1]
+        event.seq, event.time = max(earlier.seq for earlier in self.events) + 1, time.time()
+        event.elapsed = last.elapsed + time.monotonic() - self._recorded_at
+        return event
 
     def record(self, event: "Event") -> None:
         """Appends the event; live-only ones are left out. Raises WorkroomError where it cannot be written."""
@@ -110,7 +137,8 @@ class RunDirectory:
             return
         self._append(to_json(event.model_dump(mode="python")).encode() + b"\n")
         self.events.append(event)
-        if event.type == "episode_started" and event.sandbox is not None:
+        self._recorded_at = time.monotonic()
+        if event.type in ("episode_started", "episode_resumed") and event.sandbox is not None:
             self.run["sandbox"] = event.sandbox
 
     def finish(self, files: "Iterable[FileEntry]" = (), *, status: Status | None = None) -> None:
@@ -123,6 +151,8 @@ class RunDirectory:
         if end is not None:
             if end.answer is not None:
                 replace_file(self.path / "answer.txt", end.answer.encode("utf-8", "replace"))
+            else:
+                (self.path / "answer.txt").unlink(missing_ok=True)  # of an earlier part of the run
             self.run |= end.model_dump(
                 mode="python", include={"stop_reason", "error", "turns", "usage", "cost"}, exclude_none=False
             )
@@ -189,6 +219,25 @@ class RunDirectory:
         return self.files_dir / ("manifest.workroom.json" if taken else "manifest.json")
 
 
+@contextmanager
+def _locked(log: Path, flags: int = 0) -> Iterator[int]:
+    """The log's descriptor, locked for this process; closed where the block fails. Raises ConfigError."""
+    try:
+        fd = os.open(log, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o644)
+    except OSError as error:
+        what = "cannot make a run" if flags else "there is no run"
+        raise ConfigError(f"{what} in {log.parent}: {error.strerror}") from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield fd
+    except BlockingIOError:
+        os.close(fd)
+        raise ConfigError(f"{log.parent} is in use by another run; wait for it, or choose another") from None
+    except BaseException:
+        os.close(fd)
+        raise
+
+
 def _make_empty(directory: Path, fd: int, replace: bool) -> None:
     """Removes the run that is there, if it may be."""
     if not os.fstat(fd).st_size and not (directory / "run.json").exists():
@@ -198,7 +247,8 @@ def _make_empty(directory: Path, fd: int, replace: bool) -> None:
     os.ftruncate(fd, 0)
     for name in _DERIVED:
         (directory / name).unlink(missing_ok=True)
-    shutil.rmtree(directory / "files", ignore_errors=True)
+    for name in ("files", "checkpoints"):
+        shutil.rmtree(directory / name, ignore_errors=True)
 
 
 def _status(end: "EpisodeFinished | None") -> Status:

@@ -13,7 +13,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from workroom.errors import ConfigError, SandboxUnavailable, TransferError
@@ -40,7 +40,7 @@ class DockerBackend:
     name = "docker"
 
     async def start(
-        self, name: str, image: Image, limits: Limits, *, port: int | None, checkpoint: Path | None = None
+        self, name: str, image: Image, limits: Limits, *, port: int | None, checkpoint: Sequence[Path] = ()
     ) -> "DockerGuest":
         if image.is_host:
             raise ConfigError(
@@ -48,17 +48,18 @@ class DockerBackend:
             )
         engine = Engine()
         await import_image(engine, image)
-        if checkpoint is None:
+        if not checkpoint:
             return await _start(engine, name, image, limits, port, None)
-        with checkpoints.opened(checkpoint, self.name, image) as (file, head):
+        path = checkpoint[0]  # there are no others, see `recorder`
+        with checkpoints.opened(path, self.name, image) as (file, head):
             room = os.fstat(file.fileno()).st_size - checkpoints.HEADER
-            file.seek(checkpoints.HEADER + checkpoints.number(checkpoint, head, "archive", 0, room))
+            file.seek(checkpoints.HEADER + checkpoints.number(path, head, "archive", 0, room))
             removed = file.read(MAX_REMOVED)
             file.seek(checkpoints.HEADER)
             try:
                 return await _start(engine, name, image, limits, port, Seed(file, removed))
             except TransferError as error:
-                raise ConfigError(f"the checkpoint {checkpoint} is damaged or too large: {error}") from error
+                raise ConfigError(f"the checkpoint {path} is damaged or too large: {error}") from error
 
     @property
     def place(self) -> str:
@@ -114,13 +115,23 @@ class DockerGuest:
             ) from error
 
     async def checkpoint(self, target: Path) -> None:
-        with checkpoints.created(target) as file:
+        await self.save(target, whole=True, durable=True)
+
+    def recorder(self) -> "DockerGuest":
+        return self
+
+    async def close(self) -> None:
+        """As a recorder it has nothing to end."""
+
+    async def save(self, target: Path, *, whole: bool, durable: bool = False) -> bool:  # noqa: ARG002 - it always is
+        with checkpoints.created(target, durable=durable) as file:
             file.seek(checkpoints.HEADER)
             removed = await pack(self._engine, self._container, self._image.root, file)
             archive = file.tell() - checkpoints.HEADER
             file.write(removed)
             file.seek(0)
             file.write(checkpoints.header(DockerBackend.name, self._image, archive=archive))
+        return True
 
     async def stop(self) -> None:
         self.socket.close()
