@@ -70,7 +70,8 @@ class Resumption:
             saved = saved_mark(directory.checkpoints_dir) or 0
             if history is None or saved > history.turn:
                 saved = 0
-            return cls(directory, resolved, recorded_task(run, need_documents=not saved), history, saved)
+            need_documents = not saved and not _is_over(directory)
+            return cls(directory, resolved, recorded_task(run, need_documents=need_documents), history, saved)
         except BaseException:
             directory.close()
             raise
@@ -83,8 +84,7 @@ class Resumption:
     @property
     def is_over(self) -> bool:
         """Whether there is nothing left to do."""
-        run = self.directory.run
-        return run.get("status") == "finished" and run.get("stop_reason") not in _UNFINISHED
+        return _is_over(self.directory)
 
     def begin(self, resolved: Resolved, notice: Tell) -> "RunDirectory":
         """Writes down that the run goes on; gives its directory."""
@@ -100,6 +100,12 @@ class Resumption:
         was = (self.directory.run.get("sandbox") or {}).get("image", name)
         if was != name:
             raise ConfigError(f"the run was begun with the image {was} and cannot go on with {name}")
+
+
+def _is_over(directory: "RunDirectory") -> bool:
+    run = directory.run
+    done = run.get("status") == "finished" and run.get("stop_reason") not in _UNFINISHED
+    return done and directory.finished is not None
 
 
 def _check_limits(run: Mapping[str, Any], resolved: Resolved) -> None:

@@ -189,9 +189,8 @@ class Run:
             self._directory = self._resumption.begin(self._resolved, self._notice)
         else:
             directory = self._out or default_directory(self.task.prompt)
-            self._directory = RunDirectory.create(directory, self._resolved.record())
-            self._directory.run |= {"model": self._model.name, "task": task_record(self.task)}
-            self._directory.save()
+            facts = {"model": self._model.name, "task": task_record(self.task)}
+            self._directory = RunDirectory.create(directory, self._resolved.record(), facts=facts)
         if self.config.mode == "llm":
             return
         from workroom.sandbox.image import ensure_image

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from workroom.cli.text import cut, fold, harmless, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from workroom.trajectory.events import (
         AssistantTurn,
         Call,
@@ -69,6 +71,11 @@ class View:
         if handler is not None:
             handler(event)
 
+    def take_up(self, events: "Iterable[Event]") -> None:
+        """Counts what an earlier part of the run has used."""
+        usages = (event.usage for event in events if event.type == "assistant")
+        self._tokens += sum(usage.prompt + usage.completion for usage in usages)
+
     def tick(self) -> None:
         """Renews the status line; called a few times a second."""
         if not self.live or not self._doing:
@@ -89,6 +96,10 @@ class View:
         if names:
             shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
             self.progress(f"{_count(len(names), 'document')}: {shown}")
+
+    def _on_episode_resumed(self, event: Any) -> None:
+        again = f", after {_count(event.replayed, 'tool call')} run again" if event.replayed else ""
+        self.progress(f"going on after turn {event.turn}{again}" if event.turn else "beginning anew: no turn was whole")
 
     def _on_turn_started(self, event: Any) -> None:
         self._streamed = ""

@@ -35,7 +35,7 @@ def run_verb(
     from workroom.task import Task
 
     if task is None:
-        raise ConfigError("there is no task: give it as text in quotes, as @FILE, or as - for standard input")
+        raise ConfigError("missing argument 'TASK': text in quotes, @FILE, or - for standard input (see --help)")
     prompt = read_task(task)
     resolved = resolve(flags, config_file)
     screen = Screen(as_json=as_json, quiet=quiet, max_turns=resolved.config.max_turns)
@@ -56,6 +56,8 @@ def resume_verb(path: Path, flags: Mapping[str, Any], others: Sequence[str], *, 
     if resumption.is_over:
         screen.view.notice("this run is over: there is nothing left to do")
         return _report(run.recorded(), run, screen)
+    if resumption.history is not None:
+        screen.view.take_up(resumption.history.used)
     return _perform(run, screen)
 
 

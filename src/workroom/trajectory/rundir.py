@@ -46,8 +46,16 @@ class RunDirectory:
     _recorded_at: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], config: Mapping[str, Any], *, replace: bool = False) -> Self:
-        """Makes the directory and locks it. `config` is the resolved configuration, without keys.
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        config: Mapping[str, Any],
+        *,
+        facts: Mapping[str, Any] | None = None,
+        replace: bool = False,
+    ) -> Self:
+        """Makes the directory and locks it. `config` is the resolved configuration, without keys; `facts` are more to
+        be in `run.json` from the start.
 
         Raises ConfigError where the directory is in use by another run, holds a run already (unless `replace`, which
         removes that one), or holds something else.
@@ -68,6 +76,7 @@ class RunDirectory:
                 "config": dict(config),
                 "versions": {"workroom": workroom.__version__, "python": platform.python_version()},
                 "started": time.time(),
+                **(facts or {}),
             }
             made = cls(directory, run, _fd=fd)
             made.save()
@@ -140,6 +149,7 @@ class RunDirectory:
         self._recorded_at = time.monotonic()
         if event.type in ("episode_started", "episode_resumed") and event.sandbox is not None:
             self.run["sandbox"] = event.sandbox
+            self.save()
 
     def finish(self, files: "Iterable[FileEntry]" = (), *, status: Status | None = None) -> None:
         """Writes all that is derived, and `run.json` last; then drops the lock.

@@ -1,0 +1,157 @@
+"""Files kept as they change: what comes back, what a save costs, and what a crash or a full disk leaves."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SMALL, RunInBox
+from tests.sandbox.test_fork import CHANGES
+from workroom.errors import ConfigError, SandboxUnavailable
+from workroom.sandbox import Sandbox, journal
+from workroom.sandbox.journal import Journal, saved_mark
+
+LATER = """
+rm -rf /opt/new/deep /etc/skel && ln -s /etc/passwd /opt/new/deep && touch /etc/skel
+mkdir /testbed/one && mv /testbed/answer.txt /testbed/one/ && echo x > /testbed/answer.txt
+rm /opt/new/dangling && mkdir -p /opt/new/dangling/below && printf y > "/opt/new/dangling/below/$(printf 'a\\nb -x')"
+printf 'z' >> /opt/new/hard; chmod 600 /opt/new/hard; setsid sleep 1000 > /dev/null 2>&1 &
+"""
+ALL = r"""
+find /testbed /opt /etc /root -printf '%p %y %m %U:%G %s %n %l\n' | sort | md5sum
+cat /testbed/one/* /testbed/answer.txt /opt/new/hard /etc/motd; ls -la /opt/new/dangling/below /etc/skel | md5sum
+"""
+
+
+def test_the_last_save_comes_back_whatever_changed_in_between(
+    run_in_box: RunInBox, backend: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "journal"
+
+    async def work(box: Sandbox) -> list[str]:
+        kept = Journal(box, folder)
+        seen = []
+        for mark, commands in enumerate(
+            ("echo first > first", CHANGES.replace("1G", "100M"), LATER, "echo last > first"), 1
+        ):
+            done = await box.exec(commands)
+            assert done.exit_code == 0, done.stderr
+            assert await kept.save(mark)
+            assert (kept.saved, saved_mark(folder)) == (mark, mark)
+            seen.append((await box.exec(ALL)).stdout)
+        await box.exec("rm -rf /testbed/* /opt/new")  # after the last save
+        return seen
+
+    seen = run_in_box(work)
+    assert len(set(seen)) == 4
+
+    async def again() -> str:
+        async with Sandbox.open(backend, limits=SMALL, checkpoint=folder) as box:
+            return (await box.exec(ALL)).stdout
+
+    assert asyncio.run(again()) == seen[-1]
+
+
+def test_a_save_holds_what_changed_and_no_more(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with Sandbox.open(limits=SMALL) as box:
+            kept = Journal(box, tmp_path)
+            await box.exec("head -c 20000000 /dev/urandom > large")
+            await kept.save(1)
+            await box.exec("echo small > small")
+            await kept.save(2)
+        sizes = [path.stat().st_size for path in sorted(tmp_path.glob("[0-9]*"))]
+        assert len(sizes) == 2
+        assert sizes[0] > 20_000_000
+        assert sizes[1] < 200_000
+
+    asyncio.run(work())
+
+
+def test_what_grows_with_the_changes_is_written_whole_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "SPARE", 100_000)
+    monkeypatch.setattr(journal, "PACE", 0)
+
+    async def work() -> None:
+        async with Sandbox.open(limits=SMALL) as box:
+            kept = Journal(box, tmp_path)
+            for mark in range(1, 8):
+                await box.exec("head -c 150000 /dev/urandom > same")
+                await kept.save(mark)
+                names = json.loads((tmp_path / "index.json").read_text())["files"]
+                assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "index.json"])
+                assert len(names) <= 4
+            last = await box.read("same")
+        async with Sandbox.open(limits=SMALL, checkpoint=tmp_path) as box:
+            assert await box.read("same") == last
+
+    asyncio.run(work())
+
+
+def test_more_than_is_kept_is_said_and_ends_the_saving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "LIMIT", 1 << 20)
+
+    async def work() -> None:
+        async with Sandbox.open(limits=SMALL) as box:
+            kept = Journal(box, tmp_path)
+            assert await kept.save(1)
+            await box.exec("head -c 2000000 /dev/urandom > large")
+            assert not await kept.save(2)
+            assert "more than" in kept.notice
+            assert not await kept.save(3)
+        assert saved_mark(tmp_path) == 1
+
+    asyncio.run(work())
+
+
+def test_a_save_that_fails_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        async with Sandbox.open(limits=SMALL) as box:
+            kept = Journal(box, tmp_path)
+            await box.exec("echo one > file")
+            await kept.save(1)
+            await box.exec("echo two > file")
+            whole = box.save
+
+            async def full(target: Path, *, whole: bool = True) -> bool:
+                target.write_bytes(b"half")
+                raise SandboxUnavailable("no space left")
+
+            monkeypatch.setattr(box, "save", full)
+            with pytest.raises(SandboxUnavailable):
+                await kept.save(2)
+            assert saved_mark(tmp_path) == 1
+            monkeypatch.setattr(box, "save", whole)
+            await kept.save(3)
+        async with Sandbox.open(limits=SMALL, checkpoint=tmp_path) as box:
+            assert await box.read("file") == b"two\n"
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    "index", [b"", b"[]", b'{"mark": 1}', b'{"mark": 1, "files": ["../x"]}', b'{"mark": 1, "files": []}']
+)
+def test_a_damaged_journal_is_refused(tmp_path: Path, index: bytes) -> None:
+    (tmp_path / "index.json").write_bytes(index)
+    assert saved_mark(tmp_path) is None
+    with pytest.raises(ConfigError, match="journal"):
+        asyncio.run(Sandbox.start(checkpoint=tmp_path))
+
+
+def test_a_fork_is_followed(tmp_path: Path) -> None:
+    """The sandbox goes on in another guest after a fork: the next save is a whole one of that."""
+
+    async def work() -> None:
+        async with Sandbox.open(limits=SMALL) as box:
+            kept = Journal(box, tmp_path)
+            await box.exec("echo one > file")
+            await kept.save(1)
+            async with await box.fork():
+                await box.exec("echo two > file; echo new > other")
+                await kept.save(2)
+        async with Sandbox.open(limits=SMALL, checkpoint=tmp_path) as box:
+            assert (await box.exec("cat file other")).stdout == "two\nnew\n"
+
+    asyncio.run(work())
