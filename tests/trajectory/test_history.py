@@ -39,7 +39,9 @@ def history(events: Sequence[Event]) -> History:
 
 
 def turn(number: int, *calls: str) -> list[Event]:
-    answers = [ToolFinished(turn=number, call_id=name, name="execute_bash", observation="x") for name in calls]
+    answers: list[Event] = [
+        ToolFinished(turn=number, call_id=name, name="execute_bash", observation="x") for name in calls
+    ]
     made = [Call(id=name, name="execute_bash", arguments="{}") for name in calls]
     return [TurnStarted(turn=number), AssistantTurn(turn=number, content="", calls=made), *answers]
 
@@ -56,8 +58,16 @@ def test_the_last_turn_with_every_call_answered_counts() -> None:
     assert whole_turns([]) is None
 
 
+def test_a_turn_that_was_cut_short_is_made_again() -> None:
+    log = numbered([*episode()[:1], *turn(1, "a"), *turn(2, "b", "c")])
+    assert isinstance(log[7], ToolFinished)
+    for why, whole in (("interrupted", 1), ("max_time", 1), ("cut_off", 2), ("submitted", 2)):
+        log[7].facts = {"not_run": why}
+        assert history(log).turn == whole
+
+
 def test_a_turn_without_a_call_counts_with_its_reminder() -> None:
-    silent = [TurnStarted(turn=1), AssistantTurn(turn=1, content="I think.")]
+    silent: list[Event] = [TurnStarted(turn=1), AssistantTurn(turn=1, content="I think.")]
     events = numbered([*episode()[:1], *silent, Reminder(turn=1, reason="no_tool_call", text="Call a tool.")])
     assert history(events[:3]).turn == 0
     assert history(events).turn == 1

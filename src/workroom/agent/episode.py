@@ -31,6 +31,7 @@ from workroom.trajectory.events import (
     ToolStarted,
     TurnStarted,
 )
+from workroom.trajectory.history import CUT_SHORT
 from workroom.trajectory.reader import whole_text
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 STALL = 3  # turns in a row without a tool call that end the episode
 REPEATED = 3  # equal failing calls in a row that earn a reminder
 ANSWER_LIMIT = 1 << 20  # bytes
-NOT_RUN = {"not_run": True}  # a fact of a call that was answered without being run, or was cut off
 
 ReminderReason = Literal["no_tool_call", "budget", "last_turn", "repeated_call", "resumed"]
 
@@ -62,6 +62,7 @@ class Episode(BaseEpisode):
         self._failing: tuple[str, str] | None = None
         self._failed = 0
         self._told: set[str] = set()  # what is said only once
+        self._whole = True  # every call so far was run, or will not be
         self._after: asyncio.Task[None] | None = None  # what is done after each turn, see `Agent.after_turn`
 
     async def steps(self) -> AsyncGenerator[Event, None]:
@@ -145,7 +146,7 @@ class Episode(BaseEpisode):
         for event in self.egress():
             yield event
         # Whoever takes the events has the last one of this turn by now.
-        if self.agent.after_turn is not None and self.reason != "submitted":
+        if self.agent.after_turn is not None and self._whole and self.reason != "submitted":
             self._after = asyncio.ensure_future(self.agent.after_turn(self.account.turns))
 
     async def _call_tools(self, assistant: AssistantTurn) -> AsyncGenerator[Event, None]:
@@ -157,12 +158,13 @@ class Episode(BaseEpisode):
             why = self.reason or ("interrupted" if self.agent.stop_requested else None)
             began = time.monotonic()
             if why is not None:
-                observation = Observation(render("not_run", why=why), is_error=True, facts=NOT_RUN)
+                observation = Observation(render("not_run", why=why), is_error=True, facts={"not_run": why})
             elif assistant.finish_reason == "length" and last:
-                observation = Observation(render("cut_off"), is_error=True, facts=NOT_RUN)
+                observation = Observation(render("cut_off"), is_error=True, facts={"not_run": "cut_off"})
             else:
                 yield self.stamp(ToolStarted(turn=assistant.turn, call=call))
                 observation = await self._run(call)
+            self._whole = self._whole and observation.facts.get("not_run") not in CUT_SHORT
             duration = time.monotonic() - began
             self.account.tool_seconds += duration
             text = whole_text(observation.text)
@@ -190,7 +192,7 @@ class Episode(BaseEpisode):
         latest, self._latest = self._latest, (call.name, call.arguments)
         if self._latest == latest and self.model.hints.prompt == "compact" and call.name != "submit":
             # A small model repeats itself until its turns are used up; a larger one may have a reason.
-            return Observation(render("same_again"), is_error=True, facts=NOT_RUN)
+            return Observation(render("same_again"), is_error=True, facts={"not_run": "same_again"})
         if tool is None:
             names = ", ".join(self.tools)
             first = next(iter(self.tools), "")
@@ -206,7 +208,7 @@ class Episode(BaseEpisode):
             if left is None or left > 0:
                 raise
             self.end("max_time")
-            return Observation(render("not_run", why="max_time"), is_error=True, facts=NOT_RUN)
+            return Observation(render("not_run", why="max_time"), is_error=True, facts={"not_run": "max_time"})
         if observation.ends:
             return await self._submit(observation)
         return observation

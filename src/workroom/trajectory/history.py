@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from workroom.trajectory.events import AssistantTurn, EpisodeStarted, Event
 
+CUT_SHORT = ("interrupted", "max_time")  # why a call was not run that is to be run when the episode goes on
 _CLOSING = ("no_tool_call", "repeated_call", "resumed")  # reminders that belong to the turn before them
 
 
@@ -47,7 +48,8 @@ def whole_turns(events: "Iterable[Event]") -> History | None:
         if event.type == "assistant":
             assistant, waiting = event, {call.id for call in event.calls}
         elif event.type == "tool" and assistant is not None:
-            waiting.discard(event.call_id)
+            if event.facts.get("not_run") not in CUT_SHORT:
+                waiting.discard(event.call_id)
             if not waiting:
                 end, turn = index, assistant.turn
         elif event.type == "reminder" and event.reason in _CLOSING and not waiting:
