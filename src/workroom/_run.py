@@ -315,6 +315,11 @@ class Run:
             self._give_up("failed", error=f"internal error: {type(error).__name__}", stop_reason=None)
             raise
 
+    def interrupted(self) -> None:
+        """Writes down an interruption that came between the steps that do so themselves."""
+        if self._directory is not None and self._directory.run.get("status") == "running":
+            self._give_up("interrupted", error=None, stop_reason="interrupted")
+
     def _give_up(self, status: "Status", *, error: str | None, stop_reason: str | None) -> None:
         assert self._directory is not None
         directory = self._directory

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -66,25 +66,28 @@ def _watched(screen: Screen) -> dict[str, Any]:
 
 
 def _perform(run: Any, screen: Screen) -> int:
+    signals = _Signals()
     if screen.as_json:
         screen.on_gone = run.request_stop  # events that nobody reads are not worth their tokens
-    try:
-        with _interrupted_by_sigterm():
+    with signals.taken():
+        try:
             run.prepare()
-        return asyncio.run(_watch(run, screen))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        where = f"; what was finished is in {run.path}" if run.path else ""
-        _last_line(screen, run, 130, "interrupted")
-        screen.error(f"interrupted{where}")
-        return 130
-    except WorkroomError as error:
-        _last_line(screen, run, error.exit_code, str(error))
-        raise
-    except Exception as error:  # noqa: BLE001 - the last resort: the traceback goes where the run is
-        _last_line(screen, run, 1, f"internal error: {type(error).__name__}")
-        return report_crash(error, run.path)
-    finally:
-        screen.view.close()
+            return asyncio.run(_watch(run, screen, signals))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            signals.stop = lambda: None
+            run.interrupted()
+            where = f"; what was finished is in {run.path}" if run.path else ""
+            _last_line(screen, run, 130, "interrupted")
+            screen.error(f"interrupted{where}")
+            return 130
+        except WorkroomError as error:
+            _last_line(screen, run, error.exit_code, str(error))
+            raise
+        except Exception as error:  # noqa: BLE001 - the last resort: the traceback goes where the run is
+            _last_line(screen, run, 1, f"internal error: {type(error).__name__}")
+            return report_crash(error, run.path)
+        finally:
+            screen.view.close()
 
 
 def read_task(given: str) -> str:
@@ -111,44 +114,52 @@ def _decode(data: bytes, source: str) -> str:
         raise ConfigError(f"{source} is not UTF-8 text (byte {error.start})") from error
 
 
-@contextlib.contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM as Ctrl-C, until the event loop takes over."""
+class _Signals:
+    """SIGINT, SIGTERM and SIGHUP: before and after the episode as Ctrl-C, during it as a request to stop."""
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def __init__(self) -> None:
+        self.stop: Callable[[], object] | None = None
 
-    old = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, old)
+    def _take(self, _number: int, _frame: FrameType | None) -> None:
+        if self.stop is None:
+            raise KeyboardInterrupt
+        self.stop()
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        old = {number: signal.getsignal(number) for number in numbers}
+        for number in numbers:
+            if old[number] is not signal.SIG_IGN:  # as under nohup
+                signal.signal(number, self._take)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                signal.signal(number, old[number])
 
 
-async def _watch(run: Any, screen: Screen) -> int:
+async def _watch(run: Any, screen: Screen, signals: _Signals) -> int:
     """The episode with its signals and its status line."""
-    task = asyncio.create_task(run.episode())
-    _on_signals(run, task, screen)
-    ticker = asyncio.create_task(_tick(screen))
-    try:
-        result = await task
-    finally:
-        ticker.cancel()
-    return _report(result, run, screen)
-
-
-def _on_signals(run: Any, task: "asyncio.Task[Any]", screen: Screen) -> None:
     loop = asyncio.get_running_loop()
+    task = asyncio.create_task(run.episode())
 
     def stop() -> None:
+        if task.done():
+            return
         if run.request_stop():
             screen.view.notice("stopping after this step and saving; once more stops at once")
         else:
             task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            loop.add_signal_handler(number, stop)
+    signals.stop = lambda: loop.call_soon_threadsafe(stop)
+    ticker = asyncio.create_task(_tick(screen))
+    try:
+        result = await task
+    finally:
+        signals.stop = lambda: None  # what is left to do takes a moment
+        ticker.cancel()
+    return _report(result, run, screen)
 
 
 async def _tick(screen: Screen) -> None:
