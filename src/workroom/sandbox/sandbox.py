@@ -384,7 +384,7 @@ class Sandbox:
         await self._leave()
         if self._stopping is None:
             self._stopping = asyncio.create_task(self._end())
-        await asyncio.shield(self._stopping)
+        await finished(self._stopping)  # also where whoever closes it is cancelled
 
     async def __aenter__(self) -> Self:
         return self
