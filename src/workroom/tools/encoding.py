@@ -16,6 +16,7 @@ _MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _HIGH_RUNS = re.compile(rb"[\x80-\xff]{2,}")
 _HIGH = re.compile(rb"[\x80-\xff]")
+_SAMPLE = 1 << 16  # bytes that an old encoding is guessed from
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,9 @@ def _candidates(data: bytes) -> list[Encoding]:
         if data.startswith(mark):
             return [Encoding(codec, mark)]
     # Cyrillic words are runs of high bytes; in Western European text they stand alone among ASCII letters.
-    runs = sum(len(run) for run in _HIGH_RUNS.findall(data))
-    cyrillic = 2 * runs > len(_HIGH.findall(data))
+    first = _HIGH.search(data)
+    sample = data[first.start() : first.start() + _SAMPLE] if first else b""
+    runs = sum(len(run) for run in _HIGH_RUNS.findall(sample))
+    cyrillic = 2 * runs > len(_HIGH.findall(sample))
     legacy = ["cp1251", "latin-1"] if cyrillic else ["cp1252", "latin-1"]
     return [Encoding("utf-8"), *map(Encoding, legacy)]
