@@ -139,9 +139,12 @@ VIEW = [
     ),
     row(
         23,
-        "an old encoding is shown as text",
+        "an old encoding is shown as text, UTF-8 that was cut within a character, too",
         view().gives("cp1251", numbered(1, "Привет, мир!")),
-        files={"f": RUSSIAN.encode("cp1251")},
+        view("ROW/cut").gives("invalid bytes", numbered(1, "Привет, мир!", "Это проверк\ufffd")),
+        insert(2, "ё", "ROW/cut").gives("Это проверк\ufffd"),
+        files={"f": RUSSIAN.encode("cp1251"), "cut": RUSSIAN.encode()[:-3]},
+        after={"cut": RUSSIAN.encode()[:-3] + "\nё".encode()},
     ),
     row(
         24,

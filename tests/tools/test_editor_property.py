@@ -6,11 +6,11 @@ what is refused, too. Text in an old encoding is anybody's guess: there one of t
 
 import asyncio
 import codecs
+import contextlib
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -54,35 +54,36 @@ FILES: st.SearchStrategy[bytes | None] = (
     | WRITTEN.map(str.encode)
     | st.builds(stored, WRITTEN, st.sampled_from(list(MARKED)), mark=st.just(True))
     | st.builds(stored, WRITTEN, st.sampled_from(OLD), mark=st.just(False))
+    | st.builds(lambda text, stray: text.encode() + stray, WRITTEN, st.sampled_from([b"\xff", b"\xe4\xb8", b"\x80\n"]))
     | st.binary(max_size=30)
 )
 
 
-@dataclass
+class Reading(NamedTuple):
+    """One way to read a file."""
+
+    codec: str
+    mark: bytes
+    text: str
+
+
 class Account:
-    """What a file holds (None: there is none), and how it can be read."""
+    """What a file holds (None: there is none), and how it can be read; `certain` where that is no guess."""
 
-    data: bytes | None
-    readings: list[tuple[str, bytes, str]] = field(init=False)  # codec, mark, text
-    certain: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        data = self.data or b""
-        marked = [(codec, mark) for codec, mark in MARKED.items() if data.startswith(mark)]
-        marked = sorted(marked, key=lambda pair: -len(pair[1]))[:1]
-        self.readings = self._read(marked) if marked else self._read([("utf-8", b"")])
-        self.certain = bool(marked or self.readings)
-        if not self.certain:
-            self.readings = self._read([(codec, b"") for codec in OLD])
-
-    def _read(self, ways: list[tuple[str, bytes]]) -> list[tuple[str, bytes, str]]:
-        found = []
-        for codec, mark in ways:
-            try:
-                found.append((codec, mark, (self.data or b"")[len(mark) :].decode(codec)))
-            except UnicodeDecodeError:
-                continue
-        return found
+    def __init__(self, data: bytes | None) -> None:
+        self.data = data
+        self.readings = []
+        marks = [pair for pair in MARKED.items() if data is not None and data.startswith(pair[1])]
+        codec, mark = max(marks, key=lambda pair: len(pair[1]), default=("utf-8", b""))
+        rest = (data or b"")[len(mark) :]
+        try:
+            self.readings.append(Reading(codec, mark, rest.decode(codec)))
+            self.certain = True
+        except UnicodeDecodeError:
+            self.certain = False
+            for guess in [codec] if mark else ["utf-8", *OLD]:
+                with contextlib.suppress(UnicodeDecodeError):
+                    self.readings.append(Reading(guess, mark, rest.decode(guess, "surrogateescape")))
 
     def after(self, call: dict[str, Any]) -> list[bytes | None]:
         """What the file may hold after the call; None: it is refused."""
@@ -94,10 +95,10 @@ class Account:
         for codec, mark, text in self.readings:
             edited = None if "\0" in text else edit(text, call)
             try:
-                possible.append(None if edited is None else mark + edited.encode(codec))
+                possible.append(None if edited is None else mark + edited.encode(codec, "surrogateescape"))
             except UnicodeEncodeError:
                 possible.append(None)
-        return possible or [None]
+        return possible
 
 
 def edit(text: str, call: dict[str, Any]) -> str | None:
@@ -155,7 +156,7 @@ def bench() -> Iterator[tuple[asyncio.Runner, Sandbox, Iterator[int]]]:
         runner.run(box.close())
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(FILES, st.data())
 def test_every_call_does_what_a_plain_account_says(
     bench: tuple[asyncio.Runner, Sandbox, Iterator[int]], before: bytes | None, data: st.DataObject

@@ -103,3 +103,10 @@ def test_what_is_read_as_text_is_written_back_byte_for_byte(data: bytes) -> None
 )
 def test_old_encodings_are_told_apart(text: str, codec: str) -> None:
     assert decode(text.encode(codec), "f")[0] == text
+
+
+@pytest.mark.parametrize("data", ["naïve 中文".encode() + b"\xff\n", "中".encode()[:2].join(["ы".encode()] * 9)])
+def test_utf_8_with_a_few_other_bytes_stays_utf_8(data: bytes) -> None:
+    text, encoding = decode(data, "f")
+    assert encoding.damaged
+    assert encoding.encode(text + "é") == data + "é".encode()
