@@ -100,9 +100,19 @@ class Account:
                 possible.append(None)
         return possible
 
+    def numbers(self, first: int, last: int) -> list[str]:
+        """The line numbers that a view shows."""
+        count = len(lines(self.readings[0].text))
+        return [str(number) for number in range(max(first, 1), (count if last == -1 else min(last, count)) + 1)]
+
+
+def lines(text: str) -> list[str]:
+    """The lines with their ends; LF alone ends one."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
 
 def edit(text: str, call: dict[str, Any]) -> str | None:
-    kept = re.findall(r"[^\n]*\n|[^\n]+", text)
+    kept = lines(text)
     ended = [line for line in kept if line.endswith("\n")]
     windows = bool(ended) and all(line.endswith("\r\n") for line in ended)
 
@@ -174,6 +184,8 @@ def test_every_call_does_what_a_plain_account_says(
             assert None in account.after(call), seen.text
         else:
             assert after in account.after(call), seen.text
+            if call["command"] == "view" and len(account.readings[0].text) < 1000:
+                assert re.findall(r"^ +(\d+)\t", seen.text, re.MULTILINE) == account.numbers(*call["view_range"])
         account = Account(after)
 
 
