@@ -131,7 +131,13 @@ REPLACE = [
         files={"f": "a\n"},
         after={"f": "a\n"},
     ),
-    row(44, "a replacement by the same is refused", swap("a", "a").refuses("differ"), files={"f": "a\n"}),
+    row(
+        44,
+        "a replacement by the same is refused",
+        swap("a", "a").refuses("differ"),
+        swap("a\n", "a\r\n", "ROW/g").refuses("differ"),
+        files={"f": "a\n", "g": "a\r\nb\r\n"},
+    ),
     row(
         45,
         "without a new text the old one is deleted",

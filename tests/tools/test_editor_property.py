@@ -123,11 +123,8 @@ def edit(text: str, call: dict[str, Any]) -> str | None:
         first, last = call["view_range"]
         return text if (1 <= first <= len(kept) and (last == -1 or last >= first)) or not kept else None
     if call["command"] == "str_replace":
-        old, new = call["old_str"], call["new_str"]
-        if not old or old == new:
-            return None
-        parts = text.split(own(old))
-        return own(new).join(parts) if len(parts) == 2 else None
+        old, new = own(call["old_str"]), own(call["new_str"])
+        return new.join(text.split(old)) if old and old != new and text.count(old) == 1 else None
     after, new = call["insert_line"], own(call["new_str"])
     if not 0 <= after <= len(kept):
         return None

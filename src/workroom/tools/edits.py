@@ -25,10 +25,10 @@ def replace_once(content: str, old: str, new: str, path: str) -> tuple[str, int,
     """
     if not old:
         raise ToolError("no replacement was made: `old_str` is empty; to put in lines use insert")
-    if old == new:
-        raise ToolError("no replacement was made: `new_str` must differ from `old_str`")
     if _only_crlf(content):
         old, new = _to_crlf(old), _to_crlf(new)
+    if old == new:
+        raise ToolError("no replacement was made: `new_str` must differ from `old_str`")
     found = _places(content, old)
     if not found:
         raise ToolError(
