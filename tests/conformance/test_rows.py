@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance import bash_rows, edit_rows, files_rows, view_rows
+from tests.conformance import bash_rows, create_rows, edit_rows, files_rows, view_rows
 from tests.conformance.playing import play_rows
 from tests.conformance.table import LEFT_OUT, OPTIONAL, Row
 from tests.conftest import RunInBox
@@ -15,7 +15,7 @@ from workroom.sandbox import Sandbox
 
 SECTIONS: dict[str, list[Row]] = {
     "A-view": view_rows.VIEW,
-    "B-create": edit_rows.CREATE,
+    "B-create": create_rows.CREATE,
     "C-str_replace": edit_rows.REPLACE,
     "D-E-insert-and-others": edit_rows.INSERT + edit_rows.OTHER,
     "F-one-command": bash_rows.RESULT,
