@@ -1,5 +1,7 @@
 """The edits and encodings as pure functions, against what they promise for any file."""
 
+import time
+
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -34,6 +36,22 @@ def test_a_text_that_is_not_there_once_is_refused(content: str, old: str, new: s
     assume(content.count(old) != 1)
     with pytest.raises(ToolError, match="no replacement was made"):
         replace_once(content, old, new, "f")
+
+
+@pytest.mark.parametrize(
+    ("content", "old", "said"),
+    [
+        ("x" * (10 << 20), "x", r"lines \[1, 1, .*, …\]"),
+        ("x\n" * (5 << 20), "x", r"lines \[1, 2, .*, 20, …\]"),
+        ("a" * (10 << 20), "a" * (5 << 20) + "b", "did not appear"),
+        ("a  b " * (2 << 20), "a b c", "did not appear"),
+    ],
+)
+def test_the_largest_files_are_refused_as_fast_as_small_ones(content: str, old: str, said: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(ToolError, match=said):
+        replace_once(content, old, "y", "f")
+    assert time.monotonic() - began < 5  # all episodes of a process wait for it
 
 
 @FEW
@@ -85,3 +103,10 @@ def test_what_is_read_as_text_is_written_back_byte_for_byte(data: bytes) -> None
 )
 def test_old_encodings_are_told_apart(text: str, codec: str) -> None:
     assert decode(text.encode(codec), "f")[0] == text
+
+
+@pytest.mark.parametrize("data", ["naïve 中文".encode() + b"\xff\n", "中".encode()[:2].join(["ы".encode()] * 9)])
+def test_utf_8_with_a_few_other_bytes_stays_utf_8(data: bytes) -> None:
+    text, encoding = decode(data, "f")
+    assert encoding.damaged
+    assert encoding.encode(text + "é") == data + "é".encode()

@@ -40,7 +40,7 @@ def arguments_object(call: ToolCall) -> dict[str, Any]:
     """The call's arguments as an object: servers parse the history's, and fail on what the model wrote wrong."""
     try:
         value = json.loads(call.arguments or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     return value if isinstance(value, dict) else {"invalid_json": encodable(call.arguments)}
 
@@ -52,10 +52,13 @@ def safe_name(name: str) -> str:
 
 def unique_ids(calls: Sequence[ToolCall], turn: int) -> tuple[ToolCall, ...]:
     """The calls with ids of their own: some servers send none, or one for all. `turn` keeps made ids apart."""
+    given = {call.id for call in calls}
     seen: set[str] = set()
     result = []
     for index, call in enumerate(calls):
-        identifier = call.id if call.id and call.id not in seen else f"call_{turn}_{index}"
+        identifier, number = call.id, index
+        while not identifier or identifier in seen or (identifier != call.id and identifier in given):
+            identifier, number = f"call_{turn}_{number}", number + len(calls)
         seen.add(identifier)
         result.append(replace(call, id=identifier))
     return tuple(result)

@@ -211,7 +211,7 @@ def _arguments(value: Any) -> str:
     if isinstance(value, str):
         try:
             inner = json.loads(value, strict=False)
-        except ValueError:
+        except (ValueError, RecursionError):
             return encodable(value)
         return _dump(inner)
     return _dump({} if value is None else value)
@@ -224,7 +224,7 @@ def _dump(value: Any) -> str:
 def _fits(arguments: str, schema: Mapping[str, Any]) -> bool:
     try:
         value = json.loads(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     if not isinstance(value, dict):
         return False

@@ -194,7 +194,7 @@ def _clamp(asked: tuple[int, int] | None, count: int) -> tuple[int, int, str]:
 
 
 def _line(number: int, line: str) -> str:
-    return f"{number:6}\t{readable(line.removesuffix(chr(13)).encode('utf-8', 'replace'))}"
+    return f"{number:6}\t{readable(line.removesuffix(chr(13)).encode('utf-8', 'surrogateescape'))}"
 
 
 def _properties(content: str, encoding: Encoding) -> str:
@@ -202,6 +202,8 @@ def _properties(content: str, encoding: Encoding) -> str:
     found = [encoding.codec] if encoding.codec != "utf-8" else []
     if encoding.mark:
         found.append("byte order mark")
+    if encoding.damaged:
+        found.append("utf-8 with invalid bytes, shown as \ufffd")
     if "\r\n" in content:
         found.append("CRLF line ends")
     return f" ({', '.join(found)})" if found else ""

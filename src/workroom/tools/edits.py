@@ -5,6 +5,9 @@ import re
 from workroom.errors import ToolError
 from workroom.tools.arguments import shorten
 
+_LISTED = 20  # places of a text that are named; no more are looked for, a file may hold millions
+_SEARCHED = 1 << 20  # characters of a file that is searched for a text with other white space
+
 
 def split_lines(content: str) -> list[str]:
     """The lines as `cat -n` counts them: by LF only, and no empty one after a final LF."""
@@ -22,11 +25,11 @@ def replace_once(content: str, old: str, new: str, path: str) -> tuple[str, int,
     """
     if not old:
         raise ToolError("no replacement was made: `old_str` is empty; to put in lines use insert")
-    if old == new:
-        raise ToolError("no replacement was made: `new_str` must differ from `old_str`")
     if _only_crlf(content):
         old, new = _to_crlf(old), _to_crlf(new)
-    found = [match.start() for match in re.finditer(re.escape(old), content)]
+    if old == new:
+        raise ToolError("no replacement was made: `new_str` must differ from `old_str`")
+    found = _places(content, old)
     if not found:
         raise ToolError(
             f"no replacement was made: old_str {shorten(repr(old))} did not appear verbatim in {path}"
@@ -34,7 +37,7 @@ def replace_once(content: str, old: str, new: str, path: str) -> tuple[str, int,
         )
     if len(found) > 1:
         lines = [content.count("\n", 0, start) + 1 for start in found]
-        listed = f"{lines}" if len(lines) <= 20 else f"{str(lines[:20])[:-1]}, …]"
+        listed = f"{lines}" if len(lines) <= _LISTED else f"{str(lines[:_LISTED])[:-1]}, …]"
         raise ToolError(
             f"no replacement was made: multiple occurrences of old_str {shorten(repr(old))} in lines {listed}; give "
             "more of the text around the right one"
@@ -57,13 +60,22 @@ def insert_lines(content: str, after: int, new: str) -> tuple[str, int]:
     if end == "\r\n":
         new = _to_crlf(new)
     lines = len(split_lines(new)) or 1
-    position = 0
-    for _ in range(after):
-        position = content.find("\n", position) + 1 or len(content)
+    parts = content.split("\n", after)
+    position = len(content) - len(parts[-1]) if len(parts) > after else len(content)
     before = content[:position]
     if before and not before.endswith("\n"):
         return before + end + (new or end), lines
     return before + (new if new.endswith("\n") else new + end) + content[position:], lines
+
+
+def _places(content: str, old: str) -> list[int]:
+    """Where the text is, as far as that is told. No pattern: to compile a long one takes many seconds."""
+    found: list[int] = []
+    place = content.find(old)
+    while place >= 0 and len(found) <= _LISTED:
+        found.append(place)
+        place = content.find(old, place + len(old))
+    return found
 
 
 def _only_crlf(content: str) -> bool:
@@ -77,7 +89,7 @@ def _to_crlf(text: str) -> str:
 def _near(content: str, old: str) -> str:
     """A hint where the text is there but for white space, the commonest slip."""
     words = old.split()
-    if not words or len(words) > 200:
+    if not words or len(words) > 200 or len(content) > _SEARCHED:
         return ""
     match = re.search(r"\s+".join(map(re.escape, words)), content)
     if match is None:

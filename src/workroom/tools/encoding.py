@@ -16,19 +16,29 @@ _MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _HIGH_RUNS = re.compile(rb"[\x80-\xff]{2,}")
 _HIGH = re.compile(rb"[\x80-\xff]")
+_UTF_8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_SAMPLE = 1 << 16  # bytes that an encoding is guessed from
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a file stores its text: the codec, and the byte order mark that it begins with."""
+    """How a file stores its text: the codec, and the byte order mark that it begins with.
+
+    `damaged`: UTF-8 with bytes in between that are none, each kept as half of a surrogate pair.
+    """
 
     codec: str = "utf-8"
     mark: bytes = b""
+    damaged: bool = False
+
+    @property
+    def errors(self) -> str:
+        return "surrogateescape" if self.damaged else "strict"
 
     def encode(self, text: str) -> bytes:
         """The bytes of the text. Raises ToolError for characters that this encoding lacks."""
         try:
-            return self.mark + text.encode(self.codec)
+            return self.mark + text.encode(self.codec, self.errors)
         except UnicodeEncodeError as error:
             raise ToolError(
                 f"the file is in {self.codec}, which has no {text[error.start]!r}; nothing was written. "
@@ -40,11 +50,11 @@ def decode(data: bytes, path: str) -> tuple[str, Encoding]:
     """The text of a file and how it is stored. Raises ToolError for a binary file."""
     for encoding in _candidates(data):
         try:
-            text = data[len(encoding.mark) :].decode(encoding.codec)
+            text = data[len(encoding.mark) :].decode(encoding.codec, encoding.errors)
         except UnicodeDecodeError:
             continue
-        legacy = encoding.codec not in ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
-        if "\0" not in text and not (legacy and _CONTROLS.search(text)) and encoding.encode(text) == data:
+        guessed = encoding.damaged or not encoding.codec.startswith("utf-")
+        if "\0" not in text and not (guessed and _CONTROLS.search(text)) and encoding.encode(text) == data:
             return text, encoding
     raise ToolError(
         f"{path} is a binary file ({len(data):,} bytes), not text; look at it in execute_bash with file, xxd or python"
@@ -52,11 +62,14 @@ def decode(data: bytes, path: str) -> tuple[str, Encoding]:
 
 
 def _candidates(data: bytes) -> list[Encoding]:
+    first = _HIGH.search(data)
+    sample = data[first.start() : first.start() + _SAMPLE] if first else b""
+    high = len(_HIGH.findall(sample))
+    damaged = 2 * sum(map(len, _UTF_8.findall(sample))) > high
     for mark, codec in _MARKS:
         if data.startswith(mark):
-            return [Encoding(codec, mark)]
+            return [Encoding(codec, mark), *([Encoding(codec, mark, damaged=True)] if codec == "utf-8" else [])]
     # Cyrillic words are runs of high bytes; in Western European text they stand alone among ASCII letters.
-    runs = sum(len(run) for run in _HIGH_RUNS.findall(data))
-    cyrillic = 2 * runs > len(_HIGH.findall(data))
+    cyrillic = 2 * sum(map(len, _HIGH_RUNS.findall(sample))) > high
     legacy = ["cp1251", "latin-1"] if cyrillic else ["cp1252", "latin-1"]
-    return [Encoding("utf-8"), *map(Encoding, legacy)]
+    return [Encoding(), *([Encoding(damaged=True)] if damaged else []), *map(Encoding, legacy)]

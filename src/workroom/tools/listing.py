@@ -36,7 +36,8 @@ async def list_directory(path: str, sandbox: "Sandbox", bounds: Bounds) -> str:
             "ls or find in execute_bash …]"
         )
     if hidden:
-        parts.append(f"[{hidden} hidden entries are left out; see them with ls -A {path} in execute_bash]")
+        count = "1 hidden entry is" if hidden == 1 else f"{hidden} hidden entries are"
+        parts.append(f"[{count} left out; see them with ls -A {path} in execute_bash]")
     if result.truncated or result.timed_out:
         parts.append("[there are more; this list is not complete]")
     return "\n".join(parts)
