@@ -19,7 +19,7 @@ from workroom.trajectory import RunDirectory
 from workroom.trajectory.reader import kept
 
 STEPS = [
-    bash("cd /tmp; export KEPT=5; cat /testbed/documents/a.txt > /testbed/log"),
+    bash("cd /tmp; export KEPT=5; sleep 0.6; cat /testbed/documents/a.txt > /testbed/log"),
     bash("echo two $KEPT $PWD >> /testbed/log"),
     [*bash("echo three >> /testbed/log"), *bash("sleep 0.3; echo four >> /testbed/log")],
     bash("cp /testbed/log /testbed/answer.txt; cp /testbed/log /testbed/output/log.txt"),

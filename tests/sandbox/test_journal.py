@@ -12,6 +12,16 @@ from workroom.errors import ConfigError, SandboxUnavailable
 from workroom.sandbox import Sandbox, journal
 from workroom.sandbox.journal import Journal, saved_mark
 
+pytestmark = pytest.mark.usefixtures("without_delay")
+
+
+@pytest.fixture
+def without_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every save is made, however soon after the one before."""
+    monkeypatch.setattr(journal, "FIRST", 0)
+    monkeypatch.setattr(journal, "PACE", 0)
+
+
 LATER = """
 rm -rf /opt/new/deep /etc/skel && ln -s /etc/passwd /opt/new/deep && touch /etc/skel
 mkdir /testbed/one && mv /testbed/answer.txt /testbed/one/ && echo x > /testbed/answer.txt
@@ -71,7 +81,6 @@ def test_a_save_holds_what_changed_and_no_more(tmp_path: Path) -> None:
 
 def test_what_grows_with_the_changes_is_written_whole_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "SPARE", 100_000)
-    monkeypatch.setattr(journal, "PACE", 0)
 
     async def work() -> None:
         async with Sandbox.open(limits=SMALL) as box:
@@ -138,6 +147,22 @@ def test_a_damaged_journal_is_refused(tmp_path: Path, index: bytes) -> None:
     assert saved_mark(tmp_path) is None
     with pytest.raises(ConfigError, match="journal"):
         asyncio.run(Sandbox.start(checkpoint=tmp_path))
+
+
+def test_saves_keep_a_distance_from_what_they_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "FIRST", 0.05)
+    monkeypatch.setattr(journal, "PACE", 1000)
+
+    async def work() -> None:
+        async with Sandbox.open(limits=SMALL) as box:
+            kept = Journal(box, tmp_path)
+            assert not await kept.save(1)
+            await asyncio.sleep(0.06)
+            assert await kept.save(2)
+            assert not await kept.save(3)
+        assert saved_mark(tmp_path) == 2
+
+    asyncio.run(work())
 
 
 def test_a_fork_is_followed(tmp_path: Path) -> None:

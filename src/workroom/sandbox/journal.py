@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 SPARE = 32 << 20  # bytes of changes beyond the size of the whole one, from which on a new whole one is written
 MAX_PARTS = 40
 LIMIT = 1 << 30  # bytes of a journal
-FREE = 0.5  # seconds that a save may take however often
-PACE = 5  # times what a slow save took until the next
+FIRST = 0.5  # seconds until the first save: what is over by then needs none
+PACE = 5  # times what a save took until the next
 
 
 class Journal:
@@ -32,14 +32,13 @@ class Journal:
         self._names: list[str] = []
         self._sizes: list[int] = []
         self._number = 0
-        self._next = 0.0
-        self._told = False
+        self._next = time.monotonic() + FIRST
         self.saved: int | None = None
         self.notice = ""  # why nothing is saved any more
 
     async def save(self, mark: int) -> bool:
-        """Saves the sandbox under a mark; False where it was too early for the next of the slow ones, or where the
-        journal has grown too large, which `notice` says. Raises SandboxUnavailable or TransferError where it fails."""
+        """Saves the sandbox under a mark; False where it is too early for the next one, or where the journal has grown
+        too large, which `notice` says. Raises SandboxUnavailable or TransferError where it fails."""
         began = time.monotonic()
         if self.notice or began < self._next:
             return False
@@ -65,8 +64,8 @@ class Journal:
         self._sizes.append(size)
         self._point(mark)
         self.saved = mark
-        took = time.monotonic() - began
-        self._next = began + took * PACE if took > FREE else 0.0
+        now = time.monotonic()
+        self._next = now + PACE * (now - began)
         return True
 
     def remove(self) -> None:
