@@ -5,6 +5,7 @@ never taken for an answer: that would grade its remarks.
 """
 
 import asyncio
+import base64
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -15,11 +16,20 @@ from workroom.agent.base import BaseEpisode
 from workroom.agent.documents import described, prepare
 from workroom.agent.prompts import render
 from workroom.errors import SandboxError, ToolError, TransferError
-from workroom.models.base import Message, ToolSpec
+from workroom.models.base import Image, Message, ToolSpec
 from workroom.sandbox.base import ANSWER_FILE, DOCUMENTS_DIR, OUTPUT_DIR, WORKING_DIR
 from workroom.tools import Observation, Tool, default_tools
 from workroom.tools.arguments import parse, right, shorten
-from workroom.trajectory.events import AssistantTurn, Call, Event, Reminder, ToolFinished, ToolStarted, TurnStarted
+from workroom.trajectory.events import (
+    AssistantTurn,
+    Call,
+    Event,
+    Picture,
+    Reminder,
+    ToolFinished,
+    ToolStarted,
+    TurnStarted,
+)
 from workroom.trajectory.reader import whole_text
 
 if TYPE_CHECKING:
@@ -49,6 +59,7 @@ class Episode(BaseEpisode):
         self._told: set[str] = set()  # what is said only once
 
     async def steps(self) -> AsyncGenerator[Event, None]:
+        self.context.write = self.sandbox.write
         for message in self.first_messages():
             self.context.add(message)
         offered = [_offered(spec) for spec in self.context.tools]
@@ -112,10 +123,13 @@ class Episode(BaseEpisode):
                 observation = await self._run(call)
             duration = time.monotonic() - began
             self.account.tool_seconds += duration
+            images = observation.images if self.model.hints.vision else ()
             text = whole_text(observation.text)
+            if observation.images and not images:  # the server has turned out to take none
+                text += "\n" + render("picture_gone", why="refused", count=len(observation.images))
             if last and self.reason is None:
                 text += f"\n[{render('budget', **self.account.for_prompt())}]"
-            self.context.add(Message("tool", text, tool_call_id=call.id, is_error=observation.is_error))
+            self.context.add(Message("tool", text, tool_call_id=call.id, is_error=observation.is_error, images=images))
             yield self.stamp(
                 ToolFinished(
                     turn=assistant.turn,
@@ -125,6 +139,7 @@ class Episode(BaseEpisode):
                     is_error=observation.is_error,
                     duration=duration,
                     facts=dict(observation.facts),
+                    images=[_picture(image) for image in images],
                 )
             )
             self._note_failure(call, observation)
@@ -236,6 +251,10 @@ class Episode(BaseEpisode):
         system = ("system_compact_bash" if hints.protocol == "bash" else "system_compact") if compact else "system"
         instance = "instance_compact" if compact else "instance"
         return [Message("system", render(system, **values)), Message("user", render(instance, **values))]
+
+
+def _picture(image: Image) -> Picture:
+    return Picture(media_type=image.media_type, data=base64.b64encode(image.data).decode())
 
 
 def _size(size: str | int) -> str:
