@@ -161,6 +161,7 @@ class Run:
                 self.config.model,
                 base_url=self.config.base_url,
                 protocol=self.config.tool_protocol,
+                vision=self.config.vision,
                 on_progress=self._progress,
             )
             check_server(self._model.name, self.config.base_url)

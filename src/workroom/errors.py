@@ -75,9 +75,12 @@ class BadRequest(ModelError):
 
 
 class ImagesRefused(BadRequest):
-    """The provider does not take the pictures of the request. `most`: how many it would take, 0 where it told none."""
+    """The provider does not take the pictures of the request.
 
-    def __init__(self, message: str, most: int = 0) -> None:
+    `most`: how many it takes, 0 for a model that cannot see, None where only these pictures are at fault.
+    """
+
+    def __init__(self, message: str, most: int | None = 0) -> None:
         super().__init__(message)
         self.most = most
 

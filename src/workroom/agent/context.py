@@ -138,11 +138,11 @@ class Context:
                 await self._each(newest, step, 0, trimmed)
         return trimmed
 
-    def limit_pictures(self, most: int) -> Trimmed:
-        """Leaves out all but the last pictures, now and from now on, since the server takes no more."""
+    def limit_pictures(self, most: int | None) -> Trimmed:
+        """Leaves out all but the last pictures, now and from now on; None: all that are there, but no later ones."""
         trimmed = Trimmed()
-        self.most_pictures = most
-        self._limit_pictures(most, trimmed)
+        self.most_pictures = self.most_pictures if most is None else most
+        self._limit_pictures(most or 0, trimmed)
         return trimmed
 
     def _room(self, reply: int | None) -> int | None:
