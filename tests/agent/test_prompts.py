@@ -69,6 +69,12 @@ def test_first_messages(name: str) -> None:
     check(f"{name}.txt", "\n\n---- user ----\n\n".join(message.content for message in messages))
 
 
+def test_only_a_model_that_can_see_is_offered_pictures() -> None:
+    blind, seeing = (default_tools(ModelHints(vision=vision))[1].spec for vision in (False, True))
+    assert seeing.description == blind.description.replace("line numbers,", "line numbers, a picture,")
+    assert seeing.description != blind.description
+
+
 @pytest.mark.parametrize("prompt", ["standard", "compact"])
 def test_tool_schemas(prompt: Any) -> None:
     tools = default_tools(ModelHints(prompt=prompt))
