@@ -1,4 +1,4 @@
-"""The pictures of a trajectory as files of the run's directory, `images/<sha256>.png`, which `trajectory.json` names."""
+"""The pictures of a trajectory as files of the run's directory: `images/<sha256>.png`."""
 
 import base64
 import hashlib
