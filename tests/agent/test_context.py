@@ -296,12 +296,18 @@ def test_whatever_is_done_the_protocol_stays_intact(described: list[Any], done: 
         else:
             context.window = number
             asyncio.run(context.fit(100) if what == "fit" else context.cut(100))
+        if what == "cut" and before[newest_of(before) :] != context.messages[newest_of(context.messages) :]:
+            assert newest_of(context.messages) <= 3  # nothing older was left, but for the note
         newest = original[max(i for i, message in enumerate(original) if message.role == "assistant") :]
         if what == "fit" and before[-len(newest) :] == newest and context.most_pictures is None:
             assert context.messages[-len(newest) :] == newest
         assert context.messages[:2] == first
         check_pairs(context.messages, original)
     assert all(any(text.startswith(kept) for kept in whole) for text in files.values())
+
+
+def newest_of(messages: list[Message]) -> int:
+    return max(i for i, message in enumerate(messages) if message.role == "assistant")
 
 
 def check_pairs(messages: list[Message], original: list[Message]) -> None:

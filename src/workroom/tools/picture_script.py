@@ -1,8 +1,7 @@
 """Runs inside the sandbox, never on the host: decodes a picture and makes it small enough to be shown.
 
 Arguments: path, longest side in pixels, bytes. Prints one line of JSON, then the picture as PNG or JPEG. The line has
-`error`, or `width`, `height` and `frames` of the file and `shown`, width and height of what follows. A PNG or JPEG
-that is small enough follows byte for byte.
+`error`, or `width`, `height` and `frames` of the file. A PNG or JPEG that is small enough follows byte for byte.
 """
 
 import io
@@ -63,13 +62,12 @@ def show(path: str, side: int, size: int) -> NoReturn:
     small = max(width, height) <= side and os.path.getsize(path) <= size  # noqa: PTH202
     if small and image.format in ("PNG", "JPEG") and facts["frames"] == 1:
         with open(path, "rb") as file:  # noqa: PTH123
-            tell(file.read(), **facts, shown=image.size)
+            tell(file.read(), **facts)
     photo = image.format == "JPEG"
     image = plain(ImageOps.exif_transpose(image))
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     made = encodings(image, Image.new("RGB", image.size, "white"), photo=photo)
-    data = next(data for data in made if len(data) <= size)
-    tell(data, **facts, shown=Image.open(io.BytesIO(data)).size)
+    tell(next(data for data in made if len(data) <= size), **facts)
 
 
 try:

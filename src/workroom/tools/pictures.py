@@ -43,7 +43,7 @@ async def view_picture(path: str, sandbox: "Sandbox", *, vision: bool, part: Any
     image, told = await _shown(path, header, size, sandbox)
     width, height = told["shown"]
     text = f"{path} is a {header.format} picture of {told['width']} x {told['height']} pixels ({size:,} bytes)"
-    if told.get("frames", 1) > 1:
+    if told.get("frames", 1) != 1:
         text += f", of which the first of {told['frames']} frames is shown"
     if (width, height) != (told["width"], told["height"]):
         text += f", scaled to {width} x {height} to be shown"
@@ -86,11 +86,10 @@ async def _shown(path: str, header: Header, size: int, sandbox: "Sandbox") -> tu
         error = shorten(str(told["error"]), 300)
         raise ToolError(f"{name} cannot be shown: {error}. Make it anew, or {_PYTHON}")
     made = read_header(data)
-    numbers = [told.get("width"), told.get("height"), *(told.get("shown") or ())]
-    right = len(numbers) == 4 and all(isinstance(number, int) for number in numbers)
-    if not right or made is None or made.format not in _MEDIA_TYPES or len(data) > SIZE:
+    right = isinstance(told.get("width"), int) and isinstance(told.get("height"), int)
+    if not right or made is None or made.size is None or made.format not in _MEDIA_TYPES or len(data) > SIZE:
         raise ToolError(f"{name} cannot be shown: python3 in the sandbox did not decode it; {_PYTHON}")
-    return Image(_MEDIA_TYPES[made.format], data), told
+    return Image(_MEDIA_TYPES[made.format], data), {**told, "shown": made.size}
 
 
 async def _unchanged(path: str, header: Header, size: int, sandbox: "Sandbox") -> tuple[Image, dict[str, Any]]:
