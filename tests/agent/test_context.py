@@ -255,6 +255,15 @@ def test_what_was_refused_is_remembered() -> None:
         assert context.size() < refused
 
 
+def test_a_count_that_cannot_be_true_is_not_believed() -> None:
+    context, _ = conversation(turn(1, "o" * 40_000))
+    estimated = context.size()
+    context.measured(Usage(prompt=11, completion=7))
+    assert context.size() == estimated
+    context.measured(Usage(prompt=5000, completion=7))
+    assert context.size() == 5007
+
+
 argument_texts = st.one_of(
     st.just("{}"),
     st.just('{"command": "ls'),

@@ -35,6 +35,7 @@ _REPLY = 4096  # tokens kept free for the reply where no other figure is known
 _TARGET = 0.6  # of the room: far below it, so that this is rare and the server's cache stays useful
 _KEEP_OLD = 200  # characters of an old observation that stay
 _KEEP_NEW = 2000  # characters of an observation of the newest turn that stay, once nothing old is left to shorten
+_LIKELY = 8  # times the estimate may be above the server's count; some gateways count only what was not cached
 _WORTH = 400  # characters that an observation must lose to be shortened at all, the sentence in their place included
 
 
@@ -86,9 +87,12 @@ class Context:
         self.messages.append(message)
 
     def measured(self, usage: Usage) -> None:
-        """Takes over what the server says of the prompt and the reply that was just added."""
-        self._known = usage.prompt + usage.completion
-        self._measured = len(self.messages)
+        """Takes over what the server says of the prompt and the reply that was just added, where that can be true."""
+        told = usage.prompt + usage.completion
+        if _LIKELY * told < sum(estimate(message) for message in self.messages):
+            self._known = self._measured = 0
+        else:
+            self._known, self._measured = told, len(self.messages)
 
     def size(self) -> int:
         """Tokens of the next prompt: what the server told of the last one, and an estimate of what came after."""
@@ -127,13 +131,7 @@ class Context:
         if not trimmed:
             self._leave_turns_out(trimmed)
         newest = range(self._newest(), len(self.messages))
-        for step in (
-            self._shorten_new,
-            self._drop_pictures,
-            self._shorten_old,
-            self._drop_reasoning,
-            self._shorten_texts,
-        ):
+        for step in (self._shorten_new, *gentle):
             if not trimmed:
                 await self._each(newest, step, 0, trimmed)
         return trimmed
