@@ -175,6 +175,7 @@ class Run:
                 self._resumption.model if self._resumption else self.config.model,
                 base_url=self.config.base_url,
                 protocol=self.config.tool_protocol,
+                vision=self.config.vision,
                 on_progress=self._progress,
             )
             check_server(self._model.name, self.config.base_url)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Mode = Literal["sandbox", "llm"]
 Backend = Literal["bwrap", "docker"]
 Protocol = Literal["auto", "native", "json", "bash"]
+Vision = Literal["auto", "on", "off"]
 Style = Literal["compute", "neutral"]
 
 _ALLOW = re.compile(r"allow:[^\s,]+(,[^\s,]+)*")
@@ -43,6 +44,7 @@ class RunConfig:
     model: str | None = None
     base_url: str | None = None
     tool_protocol: Protocol = "auto"
+    vision: Vision = "auto"
     style: Style = "compute"
     mode: Mode = "sandbox"
     sandbox: Backend = "bwrap"
@@ -343,6 +345,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "model": _text,
     "base_url": _url,
     "tool_protocol": _choice(Protocol),
+    "vision": _choice(Vision),
     "style": _choice(Style),
     "mode": _choice(Mode),
     "sandbox": _choice(Backend),

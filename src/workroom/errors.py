@@ -7,6 +7,7 @@
     │   ├── Overloaded                 5xx, no connection, time-out, cut stream, unreadable reply; worth a retry
     │   ├── ContextOverflow            the prompt does not fit; `window` is the size in tokens where the server told it
     │   ├── BadRequest                 the server refuses the request as such; a retry cannot help
+    │   │   └── ImagesRefused          it takes no pictures, or at most `most` in one request
     │   └── AuthError                  missing, wrong or forbidden key
     ├── SandboxError                5  the sandbox could not start, or died
     │   ├── SandboxUnavailable         this host lacks a piece, or the image is missing; the message names the remedy
@@ -71,6 +72,17 @@ class ContextOverflow(ModelError):
 
 class BadRequest(ModelError):
     """The provider refuses the request as such."""
+
+
+class ImagesRefused(BadRequest):
+    """The provider does not take the pictures of the request.
+
+    `most`: how many it takes, 0 for a model that cannot see, None where only these pictures are at fault.
+    """
+
+    def __init__(self, message: str, most: int | None = 0) -> None:
+        super().__init__(message)
+        self.most = most
 
 
 class AuthError(ModelError):

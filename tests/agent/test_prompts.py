@@ -69,6 +69,12 @@ def test_first_messages(name: str) -> None:
     check(f"{name}.txt", "\n\n---- user ----\n\n".join(message.content for message in messages))
 
 
+def test_only_a_model_that_can_see_is_offered_pictures() -> None:
+    blind, seeing = (default_tools(ModelHints(vision=vision))[1].spec for vision in (False, True))
+    assert seeing.description == blind.description.replace("line numbers,", "line numbers, a picture,")
+    assert seeing.description != blind.description
+
+
 @pytest.mark.parametrize("prompt", ["standard", "compact"])
 def test_tool_schemas(prompt: Any) -> None:
     tools = default_tools(ModelHints(prompt=prompt))
@@ -97,7 +103,10 @@ def test_reminders() -> None:
     bash: dict[str, Any] = {**base, "protocol": "bash", "answers": False, "again": False, **budget}
     said += [render("no_tool_call", cut=cut, **bash) for cut in (False, True)]
     said += [render("not_run", why=why) for why in ("submitted", "max_time", "interrupted")]
-    said += [render("cut_off"), render("trimmed", head="abc", size=7), render("budget", **budget)]
+    said += [render("cut_off"), render("budget", **budget), render("own_text_trimmed", head="abc", size=7654)]
+    said += [render("trimmed", head="abc", size=7654, path=path, error="no space") for path in ("/var/x.txt", None)]
+    said += [render("picture_gone", why=why, count=count) for why, count in (("room", 1), ("refused", 2))]
+    said += [render("turns_left_out", count=12, directory="/var/lib/workroom/observations")]
     check("reminders.txt", "\n----\n".join(said))
 
 

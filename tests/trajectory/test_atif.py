@@ -1,9 +1,13 @@
 """ATIF v1.8, checked by the format's own package."""
 
+import base64
+from pathlib import Path
+
 import atif
 
 from tests.trajectory.helpers import episode
-from workroom.trajectory import to_atif
+from workroom.trajectory import RunDirectory, ToolFinished, to_atif
+from workroom.trajectory.events import Picture
 
 
 def document(count: int | None = None) -> atif.Trajectory:
@@ -31,6 +35,29 @@ def test_a_call_id_that_comes_again_belongs_to_its_own_turn() -> None:
     last = document().steps[-1]
     assert last.observation is not None
     assert [result.content for result in last.observation.results] == ["Submitted."]
+
+
+def test_pictures_are_files_beside_it(tmp_path: Path) -> None:
+    data = {"image/png": b"\x89PNG", "image/jpeg": b"\xff\xd8"}
+    pictures = [Picture(media_type=kind, data=base64.b64encode(raw).decode()) for kind, raw in data.items()]
+    with RunDirectory.create(tmp_path / "run", {}) as directory:
+        for event in episode():
+            if isinstance(event, ToolFinished):
+                event.images = pictures
+            directory.record(event)
+        directory.finish()
+    made = atif.Trajectory.model_validate_json((tmp_path / "run/trajectory.json").read_bytes())
+    assert made.steps[2].observation is not None
+    content = made.steps[2].observation.results[0].content
+    assert isinstance(content, list)
+    assert content[0].text == "a\nb\x1b"
+    for part, (kind, raw) in zip(content[1:], data.items(), strict=True):
+        assert isinstance(part.source, atif.ImageSource)
+        assert part.source.media_type == kind
+        assert (tmp_path / "run" / part.source.path).read_bytes() == raw
+    assert len(list((tmp_path / "run/images").iterdir())) == 2
+    with RunDirectory.create(tmp_path / "run", {}, replace=True):
+        assert not (tmp_path / "run/images").exists()
 
 
 def test_metrics_and_the_end() -> None:

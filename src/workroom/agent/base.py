@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workroom.agent.calls import Pending
-from workroom.agent.context import Context, estimate
+from workroom.agent.context import Context, Trimmed
 from workroom.agent.limits import Account
-from workroom.errors import ContextOverflow, ModelError, SandboxError, WorkroomError
+from workroom.agent.shorten import estimate
+from workroom.errors import ContextOverflow, ImagesRefused, ModelError, SandboxError, WorkroomError
 from workroom.models.base import Completion, Delta, Message, Sampling, Usage
 from workroom.models.messages import merged, unique_ids
 from workroom.models.retry import complete
@@ -151,9 +152,8 @@ class BaseEpisode:
         while True:
             if self.context.window is None:  # some servers tell it only with their first answer
                 self.context.window = self.model.window
-            count = self.context.fit(self.sampling.max_tokens)
-            if count:
-                yield self._trimmed(count)
+            if trimmed := await self.context.fit(self.sampling.max_tokens):
+                yield self._trimmed(trimmed)
             began = time.monotonic()
             pending = Pending(self._start())
             try:
@@ -170,10 +170,16 @@ class BaseEpisode:
             except ContextOverflow as error:
                 if error.window is not None:
                     self.context.window = error.window
-                count = self.context.cut()
-                if not count:
+                trimmed = await self.context.cut(self.sampling.max_tokens)
+                if not trimmed:
                     raise
-                yield self._trimmed(count)
+                yield self._trimmed(trimmed)
+                continue
+            except ImagesRefused as error:
+                trimmed = self.context.limit_pictures(error.most)
+                if not trimmed:
+                    raise
+                yield self._trimmed(trimmed)
                 continue
             yield self._assistant(completion)
             return
@@ -224,8 +230,15 @@ class BaseEpisode:
             return self.sampling if room >= _SMALL else replace(self.sampling, max_tokens=room)
         return replace(self.sampling, max_tokens=min(asked, room))
 
-    def _trimmed(self, count: int) -> Event:
-        return self.stamp(ContextTrimmed(turn=self.account.turns, observations=count, window=self.context.window))
+    def _trimmed(self, trimmed: Trimmed) -> Event:
+        return self.stamp(
+            ContextTrimmed(
+                turn=self.account.turns,
+                observations=trimmed.observations,
+                window=self.context.window,
+                files=trimmed.files,
+            )
+        )
 
     def _assistant(self, completion: Completion) -> Event:
         """Takes the completion into the conversation and the account."""

@@ -5,6 +5,7 @@ never taken for an answer: that would grade its remarks.
 """
 
 import asyncio
+import base64
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
@@ -16,7 +17,7 @@ from workroom.agent.documents import described, prepare
 from workroom.agent.prompts import render
 from workroom.agent.resuming import calls_after, take_up, was_submitted
 from workroom.errors import ConfigError, SandboxError, ToolError, TransferError
-from workroom.models.base import Message, ToolSpec
+from workroom.models.base import Image, Message, ToolSpec
 from workroom.sandbox.base import ANSWER_FILE, DOCUMENTS_DIR, OUTPUT_DIR, WORKING_DIR
 from workroom.sandbox.waiting import finished
 from workroom.tools import Observation, Tool, default_tools
@@ -26,6 +27,7 @@ from workroom.trajectory.events import (
     Call,
     EpisodeResumed,
     Event,
+    Picture,
     Reminder,
     ToolFinished,
     ToolStarted,
@@ -66,6 +68,7 @@ class Episode(BaseEpisode):
         self._after: asyncio.Task[None] | None = None  # what is done after each turn, see `Agent.after_turn`
 
     async def steps(self) -> AsyncGenerator[Event, None]:
+        self.context.write = self.sandbox.write
         prompts = self.first_messages()
         offered = [_offered(spec) for spec in self.context.tools]
         if self.history is not None:
@@ -167,10 +170,13 @@ class Episode(BaseEpisode):
             self._whole = self._whole and observation.facts.get("not_run") not in CUT_SHORT
             duration = time.monotonic() - began
             self.account.tool_seconds += duration
+            images = observation.images if self.model.hints.vision else ()
             text = whole_text(observation.text)
+            if observation.images and not images:  # the server has turned out to take none
+                text += "\n" + render("picture_gone", why="refused", count=len(observation.images))
             if last and self.reason is None:
                 text += f"\n[{render('budget', **self.account.for_prompt())}]"
-            self.context.add(Message("tool", text, tool_call_id=call.id, is_error=observation.is_error))
+            self.context.add(Message("tool", text, tool_call_id=call.id, is_error=observation.is_error, images=images))
             yield self.stamp(
                 ToolFinished(
                     turn=assistant.turn,
@@ -180,6 +186,7 @@ class Episode(BaseEpisode):
                     is_error=observation.is_error,
                     duration=duration,
                     facts=dict(observation.facts),
+                    images=[_picture(image) for image in images],
                 )
             )
             self._note_failure(call, is_error=observation.is_error, facts=observation.facts)
@@ -307,6 +314,10 @@ class Episode(BaseEpisode):
         system = ("system_compact_bash" if hints.protocol == "bash" else "system_compact") if compact else "system"
         instance = "instance_compact" if compact else "instance"
         return [Message("system", render(system, **values)), Message("user", render(instance, **values))]
+
+
+def _picture(image: Image) -> Picture:
+    return Picture(media_type=image.media_type, data=base64.b64encode(image.data).decode())
 
 
 def _size(size: str | int) -> str:

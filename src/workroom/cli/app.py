@@ -104,6 +104,10 @@ def run(
         str | None,
         typer.Option("--tool-protocol", metavar="P", help="auto, native, json or bash [default: auto]."),
     ] = None,
+    vision: Annotated[
+        str | None,
+        typer.Option("--vision", metavar="V", help="Show pictures to the model: auto, on or off [default: auto]."),
+    ] = None,
     sandbox: Backend = None,
     image: Image = None,
     network: Network = None,
@@ -146,6 +150,7 @@ def run(
         "mode": mode,
         "style": style,
         "tool_protocol": tool_protocol,
+        "vision": vision,
         "sandbox": sandbox,
         "image": image,
         "network": network,

@@ -150,7 +150,8 @@ class View:
         self._block(event.text, 3, "  » ", "yellow")
 
     def _on_context_trimmed(self, event: Any) -> None:
-        self.notice(f"the context is full: {_count(event.observations, 'old observation')} shortened")
+        what = _count(event.observations, "old observation") if event.observations else "earlier messages"
+        self.notice(f"the context is full: {what} shortened")
 
     def _on_egress(self, event: Any) -> None:
         if event.verdict not in ("allowed", "ok"):

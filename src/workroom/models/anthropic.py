@@ -4,9 +4,10 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from workroom.errors import BadRequest, ContextOverflow
+from workroom.errors import BadRequest, ContextOverflow, ImagesRefused
 from workroom.models.anthropic_wire import Answer, wire_request
 from workroom.models.base import Completion, Delta, Message, ModelHints, Sampling, ToolSpec
 from workroom.models.endpoint import IDLE_TIMEOUT, Endpoint
@@ -33,10 +34,11 @@ class AnthropicModel:
         api_key: str,
         timeout: float = 3600.0,
         idle: float = IDLE_TIMEOUT,
+        hints: ModelHints | None = None,
     ) -> None:
         self.name = name
         self.window: int | None = None
-        self.hints = ModelHints()
+        self.hints = hints or ModelHints()
         self._served_name = name.partition("/")[2]
         self._endpoint = Endpoint("anthropic", name, base_url=base_url, api_key=api_key, timeout=timeout, idle=idle)
         self._allowed_output: int | None = None
@@ -66,6 +68,9 @@ class AnthropicModel:
                 clipped = True  # the prompt does fit: it was the bound on the answer that was too large
                 sampling = merged(Sampling(max_tokens=min(left, body["max_tokens"])), sampling)
             except BadRequest as error:
+                if isinstance(error, ImagesRefused) and any(message.images for message in messages):
+                    self.hints = replace(self.hints, vision=error.most != 0)
+                    raise
                 if not self._learn(body, str(error)):
                     raise
 

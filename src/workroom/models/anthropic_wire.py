@@ -1,10 +1,11 @@
 """Anthropic's Messages API on the wire: messages and tools to JSON, and events back to a message."""
 
+import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from workroom.models.base import Delta, FinishReason, Message, ToolCall, ToolSpec, Usage
+from workroom.models.base import Delta, FinishReason, Image, Message, ToolCall, ToolSpec, Usage
 from workroom.models.messages import arguments_object, encodable, safe_name, tidy, unique_ids
 
 API = "anthropic"
@@ -57,7 +58,10 @@ def _append(turns: list[dict[str, Any]], role: str, blocks: list[dict[str, Any]]
 def _blocks(message: Message) -> list[dict[str, Any]]:
     if message.role == "tool":
         result: dict[str, Any] = {"type": "tool_result", "tool_use_id": message.tool_call_id}
-        if message.content:
+        if message.images:
+            text = [{"type": "text", "text": message.content}] if message.content.strip() else []
+            result["content"] = [*text, *map(_image, message.images)]
+        elif message.content:
             result["content"] = message.content
         if message.is_error:
             result["is_error"] = True
@@ -65,10 +69,16 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
     if message.provider and message.provider.get("api") == API:
         return [dict(block) for block in message.provider["content"]]
     blocks: list[dict[str, Any]] = [{"type": "text", "text": message.content}] if message.content.strip() else []
+    blocks += map(_image, message.images)
     return blocks + [
         {"type": "tool_use", "id": call.id, "name": safe_name(call.name), "input": arguments_object(call)}
         for call in message.tool_calls
     ]
+
+
+def _image(image: Image) -> dict[str, Any]:
+    data = base64.b64encode(image.data).decode()
+    return {"type": "image", "source": {"type": "base64", "media_type": image.media_type, "data": data}}
 
 
 class Answer:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from workroom.errors import AuthError, BadRequest, ContextOverflow, ModelError, Overloaded, RateLimited
+from workroom.errors import AuthError, BadRequest, ContextOverflow, ImagesRefused, ModelError, Overloaded, RateLimited
+from workroom.models.vision import pictures_refused
 
 _LONGEST = 500
 _SECRET = re.compile(r"\b(?:sk|gsk|xai)[-_][\w*.-]{8,}|\bAIza[\w-]{10,}|\bBearer\s+\S+")
@@ -122,6 +123,8 @@ def classify(provider: Provider, status: int, body: Any, headers: Mapping[str, s
         return ContextOverflow(f"{who}: the messages do not fit the model's context {told}", _window(details, raw))
     if status == 429:
         return RateLimited(f"{who}: {host} asks to slow down {told}", wait)
+    if status != 408 and (status < 500 or "image input" in raw) and (refused := pictures_refused(raw)):
+        return ImagesRefused(f"{who}: {host} does not take the pictures {told}; use --vision off", *refused)
     if _NO_TOOLS.search(raw):
         return ToolsUnsupported(
             f"{who}: the server has no native tool calls for this model {told}; use --tool-protocol json"

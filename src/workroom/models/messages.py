@@ -4,9 +4,11 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
-from workroom.models.base import Message, Sampling, ToolCall
+from workroom.models.base import Image, Message, Sampling, ToolCall
 
 
 def tidy(messages: Iterable[Message]) -> list[Message]:
@@ -21,10 +23,35 @@ def tidy(messages: Iterable[Message]) -> list[Message]:
             continue
         content = encodable(message.content)
         if message.role == "user" and kept and kept[-1].role == "user":
-            kept[-1] = replace(kept[-1], content=f"{kept[-1].content}\n\n{content}")
+            last = kept[-1]
+            kept[-1] = replace(last, content=f"{last.content}\n\n{content}", images=last.images + message.images)
         else:
             kept.append(message if content is message.content else replace(message, content=content))
     return kept
+
+
+def pictures_behind(messages: Iterable[Message]) -> list[Message]:
+    """The messages with the pictures of tool messages in a user message behind the last answer of their turn.
+
+    For servers that take texts only as answers to calls, and want these right behind the calls.
+    """
+    result: list[Message] = []
+    pictures: list[Image] = []
+    for message in messages:
+        if message.role != "tool" and pictures:
+            result.append(Message("user", _label(), images=tuple(pictures)))
+            pictures.clear()
+        if message.role == "tool" and message.images:
+            pictures += message.images
+            result.append(replace(message, images=()))
+        else:
+            result.append(message)
+    return [*result, Message("user", _label(), images=tuple(pictures))] if pictures else result
+
+
+@cache
+def _label() -> str:
+    return files(__package__).joinpath("templates/pictures.md").read_text("utf-8").strip()
 
 
 def encodable(text: str) -> str:

@@ -4,9 +4,10 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from workroom.errors import BadRequest, ContextOverflow, ModelError
+from workroom.errors import BadRequest, ContextOverflow, ImagesRefused, ModelError
 from workroom.models.base import Completion, Delta, FinishReason, Message, ModelHints, Sampling, ToolSpec
 from workroom.models.endpoint import IDLE_TIMEOUT, Endpoint
 from workroom.models.failures import ToolsUnsupported, room
@@ -81,6 +82,9 @@ class OpenAIModel:
             except ToolsUnsupported:
                 raise
             except BadRequest as error:
+                if isinstance(error, ImagesRefused) and any(message.images for message in messages):
+                    self.hints = replace(self.hints, vision=error.most != 0)
+                    raise
                 if not self._learn(body, str(error)):
                     raise
 

@@ -1,11 +1,12 @@
 """Chat Completions on the wire: messages and tools to JSON, and a server's chunks back to a message."""
 
+import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from workroom.models.base import Delta, FinishReason, Message, ToolCall, ToolSpec, Usage
-from workroom.models.messages import arguments_object, encodable, safe_name, tidy, unique_ids
+from workroom.models.base import Delta, FinishReason, Image, Message, ToolCall, ToolSpec, Usage
+from workroom.models.messages import arguments_object, encodable, pictures_behind, safe_name, tidy, unique_ids
 
 API = "openai"
 _REASONING_KEYS = ("reasoning_content", "reasoning")
@@ -30,7 +31,7 @@ _BROKEN_FINISH = frozenset({"error", "abort", "insufficient_system_resource", "n
 
 def wire_messages(messages: Iterable[Message], *, reasoning: bool = True) -> list[dict[str, Any]]:
     """The `messages` of a request. `reasoning`: send thoughts back under the key that they came with."""
-    return [_wire_message(message, reasoning) for message in tidy(messages)]
+    return [_wire_message(message, reasoning) for message in tidy(pictures_behind(messages))]
 
 
 def wire_tools(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
@@ -48,6 +49,8 @@ def _wire_message(message: Message, reasoning: bool) -> dict[str, Any]:
     if message.role == "tool":
         return {"role": "tool", "tool_call_id": message.tool_call_id, "content": message.content}
     wire: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.images:
+        wire["content"] = [{"type": "text", "text": message.content}, *map(_wire_image, message.images)]
     if message.role != "assistant":
         return wire
     provider = message.provider if message.provider and message.provider.get("api") == API else {}
@@ -60,6 +63,11 @@ def _wire_message(message: Message, reasoning: bool) -> dict[str, Any]:
         extras = provider.get("calls", {})
         wire["tool_calls"] = [{**_wire_call(call), **extras.get(call.id, {})} for call in message.tool_calls]
     return wire
+
+
+def _wire_image(image: Image) -> dict[str, Any]:
+    data = base64.b64encode(image.data).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{data}"}}
 
 
 def _wire_call(call: ToolCall) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from workroom.errors import ConfigError
-from workroom.models.base import Model
+from workroom.models.base import Model, ModelHints
+from workroom.models.vision import Vision, can_see
 
 Protocol = Literal["auto", "native", "json", "bash"]
 
@@ -38,36 +39,43 @@ def open_model(
     base_url: str | None = None,
     api_key: str | None = None,
     protocol: Protocol = "auto",
+    vision: Vision = "auto",
     timeout: float = 3600.0,
     on_progress: Callable[[str], None] | None = None,
 ) -> Model:
     """The model of that name (None: `default_model()`); nothing is sent before its first call.
 
     `base_url` and `api_key` go before `OPENAI_BASE_URL`, `OPENAI_API_KEY` and their like. `protocol`: how tools are
-    called, `auto` finds out. `timeout`: seconds for one answer. `on_progress` is told in words what a local model waits
+    called, `auto` finds out. `vision`: whether the model can be shown pictures, `auto` goes by its name; a local one
+    never can. `timeout`: seconds for one answer. `on_progress` is told in words what a local model waits
     for. Raises ConfigError for an unknown name, a missing key, a URL that is none, or a script that cannot be read.
     """
     if protocol not in get_args(Protocol):
         raise ConfigError(f"the tool protocol {protocol!r} is none of {', '.join(get_args(Protocol))}")
+    if vision not in get_args(Vision):
+        raise ConfigError(f"vision {vision!r} is none of {', '.join(get_args(Vision))}")
     name = default_model() if name is None else name
     prefix, slash, rest = name.partition("/")
     if not slash or not rest.strip():
         raise ConfigError(f"{name!r} is no model name: use {_FORMS}")
+    hints = ModelHints(vision=can_see(name, vision))
     match prefix:
         case "openai":
-            return _openai(name, base_url, api_key, protocol, timeout)
+            return _openai(name, base_url, api_key, protocol, timeout, hints)
         case "anthropic":
-            return _anthropic(name, base_url, api_key, protocol, timeout)
+            return _anthropic(name, base_url, api_key, protocol, timeout, hints)
         case "local":
             from workroom.models.local import open_local
 
+            if vision == "on":
+                raise ConfigError(f"{name} cannot be shown pictures; leave out --vision, or use a model that can see")
             options: dict[str, Any] = {} if on_progress is None else {"on_progress": on_progress}
             model: Model = open_local(rest, protocol=protocol, **options)
             return model
         case "scripted":
             from workroom.models.scripted import ScriptedModel
 
-            return _with_protocol(ScriptedModel(rest), protocol)
+            return _with_protocol(ScriptedModel(rest, hints=hints), protocol)
     raise ConfigError(f"the model name {name!r} begins with no known provider: use {_FORMS}")
 
 
@@ -104,7 +112,9 @@ def known_models() -> list[KnownModel]:
     return rows
 
 
-def _openai(name: str, base_url: str | None, api_key: str | None, protocol: Protocol, timeout: float) -> Model:
+def _openai(
+    name: str, base_url: str | None, api_key: str | None, protocol: Protocol, timeout: float, hints: ModelHints
+) -> Model:
     from workroom.models.openai import OpenAIModel
     from workroom.models.text import AutoProtocolModel
 
@@ -115,18 +125,20 @@ def _openai(name: str, base_url: str | None, api_key: str | None, protocol: Prot
             f"{name} needs a key: set OPENAI_API_KEY, or give your own server with --base-url, "
             "or use a model on this machine (local/NAME)"
         )
-    model = OpenAIModel(name, base_url=url or _OPENAI_URL, api_key=key or _NO_KEY, timeout=timeout)
+    model = OpenAIModel(name, base_url=url or _OPENAI_URL, api_key=key or _NO_KEY, timeout=timeout, hints=hints)
     return AutoProtocolModel(model) if protocol == "auto" else _with_protocol(model, protocol)
 
 
-def _anthropic(name: str, base_url: str | None, api_key: str | None, protocol: Protocol, timeout: float) -> Model:
+def _anthropic(
+    name: str, base_url: str | None, api_key: str | None, protocol: Protocol, timeout: float, hints: ModelHints
+) -> Model:
     from workroom.models.anthropic import AnthropicModel
 
     key = _setting(api_key, "ANTHROPIC_API_KEY")
     if not key:
         raise ConfigError(f"{name} needs a key: set ANTHROPIC_API_KEY")
     url = _setting(base_url, "ANTHROPIC_BASE_URL") or _ANTHROPIC_URL
-    return _with_protocol(AnthropicModel(name, base_url=url, api_key=key, timeout=timeout), protocol)
+    return _with_protocol(AnthropicModel(name, base_url=url, api_key=key, timeout=timeout, hints=hints), protocol)
 
 
 def _with_protocol(model: Model, protocol: Protocol) -> Model:

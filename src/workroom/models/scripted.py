@@ -25,10 +25,10 @@ class ScriptedModel:
     Raises ConfigError, at once for a script and in `for_task` for a folder, where a file is missing or malformed.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, hints: ModelHints | None = None) -> None:
         self.name = f"{PREFIX}{path}"
         self.window: int | None = None
-        self.hints = ModelHints()
+        self.hints = hints or ModelHints()
         self._path = Path(path)
         self._script: tuple[Completion, ...] | None = None
         if not self._path.is_dir():
@@ -58,7 +58,7 @@ class ScriptedModel:
             return self
         own = self._path / f"{task_id}.jsonl"
         inside = own.resolve().is_relative_to(self._path.resolve())
-        return ScriptedModel(own if inside and own.is_file() else self._path / "default.jsonl")
+        return ScriptedModel(own if inside and own.is_file() else self._path / "default.jsonl", hints=self.hints)
 
     async def aclose(self) -> None:
         """Nothing to free."""

@@ -50,6 +50,7 @@ class TextProtocolModel:
             completion = await self._inner.complete(rendered, sampling=sampling, on_delta=on_delta)
         finally:
             self.window = self._inner.window
+            self.hints = replace(self.hints, vision=self._inner.hints.vision)
         return self._parsed(completion, tools, len(messages)) if tools else completion
 
     def for_task(self, task_id: str) -> "TextProtocolModel":
@@ -108,6 +109,7 @@ class AutoProtocolModel:
             completion = await self._inner.complete(messages, tools, sampling=sampling, on_delta=on_delta)
         finally:
             self.window = self._inner.window
+            self.hints = replace(self.hints, vision=self._inner.hints.vision)
         return self._recovered(completion, tools, len(messages))
 
     def for_task(self, task_id: str) -> "AutoProtocolModel":
@@ -136,7 +138,9 @@ def render(messages: Sequence[Message], tools: Sequence[ToolSpec], kind: Kind, *
     rendered: list[Message] = []
     for is_result, group in groupby(messages, key=lambda message: message.role == "tool"):
         if is_result:
-            rendered.append(Message("user", _observations(list(group))))
+            results = list(group)
+            pictures = tuple(image for result in results for image in result.images)
+            rendered.append(Message("user", _observations(results), images=pictures))
         else:
             rendered += [_plain(message, kind) for message in group]
     if not tools or not manual:

@@ -19,9 +19,9 @@ def default_tools(hints: ModelHints | None = None, limits: Limits | None = None)
     if hints.prompt == "compact":
         tools: tuple[Tool, ...] = (
             BashTool(limits, wording="compact", bounds=_COMPACT_BOUNDS),
-            EditorTool(wording="compact", bounds=_COMPACT_BOUNDS),
+            EditorTool(wording="compact", bounds=_COMPACT_BOUNDS, vision=hints.vision),
             SubmitTool(wording="compact"),
         )
     else:
-        tools = (BashTool(limits), EditorTool(), SubmitTool())
+        tools = (BashTool(limits), EditorTool(vision=hints.vision), SubmitTool())
     return tuple(tool for tool in tools if hints.tools is None or tool.spec.name in hints.tools)

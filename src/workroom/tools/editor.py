@@ -10,6 +10,7 @@ from workroom.tools.base import Observation
 from workroom.tools.edits import insert_lines, replace_once, split_lines
 from workroom.tools.encoding import Encoding, decode
 from workroom.tools.listing import list_directory
+from workroom.tools.pictures import view_picture
 from workroom.tools.specs import Wording, spec
 from workroom.tools.truncate import Bounds, cut_middle, readable
 
@@ -26,11 +27,12 @@ _CONTEXT = 4  # lines shown around an edit
 
 
 class EditorTool:
-    """Four commands on one path. It holds no state of its own."""
+    """Four commands on one path. It holds no state of its own. `vision`: pictures are shown, not described."""
 
-    def __init__(self, *, wording: Wording = "standard", bounds: Bounds = BOUNDS) -> None:
+    def __init__(self, *, wording: Wording = "standard", bounds: Bounds = BOUNDS, vision: bool = False) -> None:
         self._bounds = bounds
-        self.spec: ToolSpec = spec(NAME, wording)
+        self._vision = vision
+        self.spec: ToolSpec = spec(NAME, wording, pictures=" a picture," if vision else "")
 
     async def __call__(self, arguments: Mapping[str, Any], sandbox: "Sandbox") -> Observation:
         """Arguments as of the specification; numbers may be given as strings, `view_range` as JSON text."""
@@ -44,6 +46,11 @@ class EditorTool:
         do = {"view": self._view, "create": self._create, "str_replace": self._replace, "insert": self._insert}[command]
         try:
             return Observation(await do(path, arguments, sandbox), facts={"command": command, "path": path})
+        except ToolError:
+            part = arguments.get("view_range")
+            if command == "view" and (seen := await view_picture(path, sandbox, vision=self._vision, part=part)):
+                return seen
+            raise
         except OSError as error:
             _explain(error, path, command)
 
@@ -65,6 +72,8 @@ class EditorTool:
                 f"\n[… cut after line {end} of {len(lines)}; go on with view_range [{end + 1}, {min(2 * end, last)}], "
                 "or search with grep -n in execute_bash …]"
             )
+        if "<svg" in content[:1000]:
+            note += "\n[This is the text of an SVG drawing. To see it, make a PNG of it and view that.]"
         return f"Here is the result of `cat -n` on {path}{_properties(content, encoding)}:\n{shown}{note}"
 
     async def _create(self, path: str, arguments: Mapping[str, Any], sandbox: "Sandbox") -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import workroom
+from workroom.trajectory.pictures import picture_path
 from workroom.trajectory.reader import kept
 
 if TYPE_CHECKING:
@@ -124,9 +125,18 @@ class _Document:
         for step in reversed(self.steps):
             if any(call["tool_call_id"] == event.call_id for call in step.get("tool_calls", ())):
                 extra = {"is_error": event.is_error, "seconds": event.duration, "facts": event.facts}
-                result = {"source_call_id": event.call_id, "content": event.observation, "extra": extra}
+                result = {"source_call_id": event.call_id, "content": _content(event), "extra": extra}
                 step["observation"]["results"].append(result)
                 return
+
+
+def _content(event: "ToolFinished") -> str | list[dict[str, Any]]:
+    """The text, with the pictures that came with it as paths relative to the run's directory."""
+    if not event.images:
+        return event.observation
+    sources = [{"media_type": picture.media_type, "path": picture_path(picture)} for picture in event.images]
+    text = [{"type": "text", "text": event.observation}]
+    return [*text, *({"type": "image", "source": source} for source in sources)]
 
 
 def _call(call: "Call") -> dict[str, Any]:
