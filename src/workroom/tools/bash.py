@@ -130,7 +130,9 @@ class BashTool:
                 f"job {number} has not read the input of an earlier call yet ({job.unread} bytes are left), so this "
                 "was not passed on; look at it with an empty command, or end it with C-c"
             )
-        notes = _state(job) or [f"[job {number} is running]"]
+        notes = _state(job)
+        if job.running and not job.waiting:
+            notes.insert(0, f"[job {number} is running]")
         if kind == "input" and job.running and job.closed:
             notes.append(f"[job {number} does not read its input any more; the line was not passed on]")
         if kind == "interrupt" and job.running and not job.waiting:
@@ -146,6 +148,8 @@ class BashTool:
         head += [f"[{BROKE[name]}]" for name in result.limits_hit]
         if result.truncated:
             head.append("[there was more output than the sandbox keeps; only a part of it is left]")
+        found = await jobs.running(sandbox) if result.left_running else []
+        head += jobs.said(found, job.job if job else None)
         cut = False
         for name, data in (("stdout", result.stdout_bytes), ("stderr", result.stderr_bytes)):
             if data:
@@ -166,10 +170,8 @@ class BashTool:
         }
         if job:
             facts |= {"job": job.job, "waiting_for_input": bool(job.waiting)}
-        if result.left_running:
-            found = await jobs.running(sandbox)
-            head += jobs.footer(found, job.job if job else None)
-            facts["running"] = [one.name for one in found or () if one.running]
+        if found:
+            facts["running"] = [one.name for one in found if one.running]
         failed = not (job and job.running) and (result.exit_code != 0 or result.timed_out)
         return Observation(_join(head), is_error=failed, facts=facts)
 

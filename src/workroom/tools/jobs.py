@@ -87,7 +87,7 @@ async def running(sandbox: "Sandbox") -> list[Report] | None:
     return sorted(found, key=lambda one: (one.job == 0, one.job, one.pid))
 
 
-def footer(found: list[Report] | None, shown: int | None) -> list[str]:
+def said(found: list[Report] | None, shown: int | None) -> list[str]:
     """What the model is told of `running`, but of the job that the call was about: `shown`."""
     if found is None:
         return ["[processes are still running in the sandbox; they could not be listed]"]
