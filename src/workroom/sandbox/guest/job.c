@@ -157,6 +157,8 @@ static int start(const char *state, uint32_t wait, struct plan plan) {
   if (pid == 0) keep_job(&plan, listener);
   if (pid < 0) {
     fprintf(stderr, "a job cannot be started: %s\n", strerror(errno));
+    unlink(file_of(state, plan.number, "attached"));
+    rmdir(directory);
     return 254;
   }
   close(listener);
