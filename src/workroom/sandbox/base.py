@@ -47,7 +47,8 @@ class ExecResult:
     `limits_hit` names what ran out while it ran: a process was ended for lack of memory, the start of one was refused,
     or the disk was full at its end. `duration` in seconds, measured inside the sandbox's agent;
     `cpu_time` in seconds of all that the command started and waited for: far less than `duration` in a command that
-    timed out may mean that the host was busy.
+    timed out may mean that the host was busy. `left_running`: processes run on in the sandbox, of this command or an
+    earlier one. `waited_for_input`: when it timed out, one of its processes was reading from a terminal.
     """
 
     exit_code: int
@@ -58,6 +59,8 @@ class ExecResult:
     limits_hit: tuple[LimitName, ...] = ()
     duration: float = 0.0
     cpu_time: float = 0.0
+    left_running: bool = False
+    waited_for_input: bool = False
 
     @property
     def stdout(self) -> str:

@@ -30,7 +30,17 @@ from workroom.sandbox.connection import Connection, Reply
 from workroom.sandbox.ledger import forget, register
 from workroom.sandbox.transfer import save_tree, walk_tree
 from workroom.sandbox.waiting import finished
-from workroom.sandbox.wire import DISK_FULL, MAX_TIMEOUT, TIMED_OUT, check, cstring, exec_request, with_gap
+from workroom.sandbox.wire import (
+    DISK_FULL,
+    MAX_TIMEOUT,
+    RUNNING,
+    TIMED_OUT,
+    WAITED,
+    check,
+    cstring,
+    exec_request,
+    with_gap,
+)
 
 if TYPE_CHECKING:
     from workroom.sandbox.backend import Counters, Guest, Recorder
@@ -297,6 +307,8 @@ class Sandbox:
             limits_hit=self._limits_hit(before, bool(reply.flags & DISK_FULL)),
             duration=reply.seconds,
             cpu_time=reply.cpu,
+            left_running=bool(reply.flags & RUNNING),
+            waited_for_input=bool(reply.flags & WAITED),
         )
 
     async def read(self, path: str, *, limit: int = READ_LIMIT) -> bytes:

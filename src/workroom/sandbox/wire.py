@@ -10,6 +10,8 @@ from workroom.sandbox.connection import Reply
 MAX_TIMEOUT = 0xFFFF_FFFF / 1000
 TIMED_OUT = 1
 DISK_FULL = 2
+RUNNING = 4
+WAITED = 8
 
 
 def exec_request(

@@ -7,7 +7,6 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -35,7 +34,6 @@
 #define MAX_PASSED 64
 #define TAIL (64u << 10)
 #define CHUNK (64u << 10)
-#define MAX_PROCESSES 32768
 #define STALL 10000000u /* microseconds without a byte after which a file operation is given up */
 
 struct stream {
@@ -47,7 +45,7 @@ struct stream {
 struct op {
   uint32_t id, cap;
   pid_t pid;         /* 0 when free; -1 when only background jobs still hold its pipes */
-  int status, exited, timed_out, on_file;
+  int status, exited, timed_out, waited, on_file;
   uint64_t started, deadline, cpu; /* microseconds; deadline 0 for none */
   struct stream out[2];
 };
@@ -193,6 +191,30 @@ static uint32_t disk_full(void) {
   return 0;
 }
 
+static void reap(void);
+
+/* Whether anything runs that is not itself the work on a request. */
+static uint32_t left_running(void) {
+  const struct process *all;
+  siginfo_t child;
+  int others = 0;
+  reap();
+  for (struct op *op = ops; op < ops + MAX_OPS; op++) others += op->pid > 0 && !op->exited;
+  while (!others) { /* the usual case costs one system call */
+    child.si_pid = 0;
+    if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) < 0) return 0;
+    if (child.si_pid == 0) return F_RUNNING;
+    reap();
+  }
+  for (int i = 0, count = processes_below(1, &all); i < count; i++) {
+    if (all[i].parent != 1 || !is_alive(&all[i])) continue;
+    struct op *op = ops;
+    while (op < ops + MAX_OPS && op->pid != all[i].pid) op++;
+    if (op == ops + MAX_OPS) return F_RUNNING;
+  }
+  return 0;
+}
+
 static void finish(struct op *op) {
   for (int which = 0; which < 2; which++) {
     /* What the ended process left in the pipe is at most its capacity; more is a background job's. */
@@ -200,8 +222,10 @@ static void finish(struct op *op) {
     send_tail(op, which);
   }
   uint32_t code = WIFSIGNALED(op->status) ? 128u + (uint32_t)WTERMSIG(op->status) : (uint32_t)WEXITSTATUS(op->status);
-  send_exit(op->id, op->timed_out ? 124 : code, (op->timed_out ? F_TIMED_OUT : 0) | disk_full(),
-            now_us() - op->started, op->cpu, op->out[0].total, op->out[1].total);
+  uint32_t flags = disk_full() | (op->on_file ? 0 : left_running());
+  if (op->timed_out) flags |= F_TIMED_OUT | (op->waited ? F_WAITED : 0);
+  send_exit(op->id, op->timed_out ? 124 : code, flags, now_us() - op->started, op->cpu, op->out[0].total,
+            op->out[1].total);
   op->pid = -1;
   op->deadline = 0;
 }
@@ -223,49 +247,16 @@ static void reap(void) {
     }
 }
 
-/* Signals all that descends from `top` (not itself) in one pass; returns how many were alive. */
-static int kill_descendants(pid_t top, int signal) {
-  static struct { pid_t pid, parent; char state; int below; } all[MAX_PROCESSES];
-  int count = 0, alive = 0, changed = 1;
-  DIR *proc = opendir("/proc");
-  if (!proc) return 0;
-  for (struct dirent *e; (e = readdir(proc)) && count < MAX_PROCESSES;) {
-    char path[64], text[512], *end;
-    long pid = strtol(e->d_name, &end, 10);
-    if (*end || pid <= 1) continue;
-    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) continue;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (n <= 0) continue;
-    text[n] = 0;
-    char *name_end = strrchr(text, ')'), state;
-    int parent;
-    if (!name_end || sscanf(name_end + 1, " %c %d", &state, &parent) != 2) continue;
-    all[count].pid = (pid_t)pid;
-    all[count].parent = parent;
-    all[count].state = state;
-    all[count++].below = parent == top;
-  }
-  closedir(proc);
-  while (changed) {
-    changed = 0;
-    for (int i = 0; i < count; i++)
-      for (int j = 0; !all[i].below && j < count; j++)
-        if (all[j].below && all[j].pid == all[i].parent) all[i].below = changed = 1;
-  }
-  for (int i = 0; i < count; i++)
-    if (all[i].below && all[i].state != 'Z' && all[i].state != 'X') {
-      kill(all[i].pid, signal);
-      alive++;
-    }
-  return alive;
-}
-
 static void count(uint32_t id) {
   reap(); /* a zombie that waits for it is no running process */
-  send_exit(id, (uint32_t)kill_descendants(1, 0), 0, 0, 0, 0, 0);
+  send_exit(id, (uint32_t)signal_below(1, 0), 0, 0, 0, 0, 0);
+}
+
+static int below_waits(pid_t top) {
+  const struct process *all;
+  int count = processes_below(top, &all), waits = 0;
+  for (int i = 0; i < count && !waits; i++) waits = all[i].below && waits_for_input(all[i].pid, 0);
+  return waits;
 }
 
 static void end_all_of(struct op *op) {
@@ -274,11 +265,7 @@ static void end_all_of(struct op *op) {
     op->deadline = 0;
     return;
   }
-  /* Everything is stopped at once, or a process that is another one every moment would never be caught. The supervisor
-   * adopts what loses its parent and reports once everything below it is dead. Other jobs only pause. */
-  kill(-1, SIGSTOP);
-  for (int tries = 0; tries < 200 && kill_descendants(op->pid, SIGKILL) > 0; tries++) usleep(1000);
-  kill(-1, SIGCONT);
+  end_below(op->pid); /* the supervisor adopts what loses its parent and reports once everything below it is dead */
   op->deadline = now_us() + 1000000; /* should it not have ended by then, it is ended itself */
 }
 
@@ -511,6 +498,7 @@ static void deadlines(uint64_t now) {
     if (op->pid <= 0 || op->exited || !op->deadline || op->deadline > now) continue;
     if (op->timed_out) kill(op->pid, SIGKILL);
     op->timed_out = !op->on_file;
+    op->waited |= op->timed_out && below_waits(op->pid);
     end_all_of(op);
   }
 }

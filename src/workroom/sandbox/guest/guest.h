@@ -1,7 +1,8 @@
-/* The guest binary: one small static program with two jobs.
+/* The guest binary: one small static program with three uses.
  *
  *   guest launch ...   outside: prepares a private mount namespace, drops to an unprivileged user, executes bubblewrap
  *   guest agent ...    inside, as process 1: runs commands and file operations for the host over one inherited socket
+ *   guest job ...      inside, as a command of the host: starts, looks at and lists commands that outlive their call
  *
  * Wire format on the socket, both ways: a 9-byte header (u32 payload length, u32 id, u8 kind, little endian) and the
  * payload. Kinds are listed below. The Python side is connection.py.
@@ -11,6 +12,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define PROTOCOL_VERSION 2
 #define CONTROL_FD 3
@@ -37,14 +39,29 @@ enum kind {
                     * bytes */
 };
 
-enum { F_TIMED_OUT = 1, F_DISK_FULL = 2 };
+/* F_RUNNING: processes are left running besides other requests' own; F_WAITED: when it timed out, one of its processes
+ * was reading from a terminal. */
+enum { F_TIMED_OUT = 1, F_DISK_FULL = 2, F_RUNNING = 4, F_WAITED = 8 };
 
 int launch_main(int argc, char **argv);
 int idmap_main(int argc, char **argv);
 int confine_main(int argc, char **argv);
 int agent_main(int argc, char **argv);
+int job_main(int argc, char **argv);
 int seccomp_install(void);
 int seccomp_print(void);
+
+/* The table of processes, see processes.c. */
+struct process {
+  pid_t pid, parent;
+  char state;
+  int below;
+};
+int processes_below(pid_t top, const struct process **list);
+int is_alive(const struct process *one);
+int signal_below(pid_t top, int signal);
+void end_below(pid_t top);
+int waits_for_input(pid_t pid, ino_t pipe);
 
 /* File operations; run in a child process. They read descriptor 0, write descriptor 1 and return 0 or an errno. */
 int file_read(const char *path, uint64_t offset, uint64_t limit, int whole);
