@@ -322,9 +322,10 @@ def _cut_short(events: "list[Event]") -> "EpisodeFinished":
     from workroom.trajectory.events import EpisodeFinished, TokenUsage
 
     turns = [event for event in events if event.type == "assistant"]
+    used = [event.usage for event in events if event.type in ("assistant", "model_waiting") and event.usage]
     usage = TokenUsage(
-        **{key: sum(getattr(turn.usage, key) for turn in turns) for key in _COUNTS},
-        estimated=any(turn.usage.estimated for turn in turns),
+        **{key: sum(getattr(call, key) for call in used) for key in _COUNTS},
+        estimated=any(call.estimated for call in used),
     )
     now = time.time()
     return EpisodeFinished(
@@ -340,7 +341,7 @@ def _cut_short(events: "list[Event]") -> "EpisodeFinished":
     )
 
 
-_COUNTS = ("prompt", "completion", "cached", "reasoning", "environment")
+_COUNTS = ("prompt", "completion", "cached", "cache_written", "reasoning", "environment")
 
 
 def _result(directory: "RunDirectory", files: list[FileEntry]) -> RunResult:

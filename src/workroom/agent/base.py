@@ -8,11 +8,12 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from workroom.agent.accounting import Bookkeeper, token_usage
 from workroom.agent.calls import Pending
-from workroom.agent.context import Context, estimate
+from workroom.agent.context import Context
 from workroom.agent.limits import Account
 from workroom.errors import ContextOverflow, ModelError, SandboxError, WorkroomError
-from workroom.models.base import Completion, Delta, Message, Sampling, Usage
+from workroom.models.base import Completion, Delta, Message, Sampling
 from workroom.models.messages import merged, unique_ids
 from workroom.models.retry import complete
 from workroom.trajectory.events import (
@@ -26,7 +27,6 @@ from workroom.trajectory.events import (
     ModelDelta,
     ModelWaiting,
     StopReason,
-    TokenUsage,
 )
 from workroom.trajectory.reader import whole_text
 
@@ -51,7 +51,8 @@ class BaseEpisode:
         self.error: str | None = None
         self._wake = wake
         self._seq = 0
-        self._previous: Usage | None = None
+        self._books = Bookkeeper(self.account, self.context)
+        self._streamed = 0  # characters of the answer under way
 
     async def run(self) -> AsyncGenerator[Event, None]:
         """All events, the last one always EpisodeFinished."""
@@ -79,9 +80,7 @@ class BaseEpisode:
                 answer=answer,
                 error=self.error,
                 turns=account.turns,
-                usage=TokenUsage(
-                    **_counts(account.usage), environment=account.environment, estimated=account.estimated
-                ),
+                usage=token_usage(account.usage, account.environment, estimated=account.estimated),
                 cost=account.cost,
                 duration=account.elapsed,
                 model_seconds=account.model_seconds,
@@ -156,11 +155,15 @@ class BaseEpisode:
             finally:
                 self.account.model_seconds += time.monotonic() - began
             if pending.ended is not None:
-                self.end("interrupted" if pending.ended == "interrupted" else "max_time")
+                self._books.ended(self._streamed)
+                self.end(pending.ended)
                 return
             try:
                 completion = pending.result()
-            except ContextOverflow as error:
+            except ModelError as error:
+                self._books.failed(error.usage)
+                if not isinstance(error, ContextOverflow):
+                    raise
                 if error.window is not None:
                     self.context.window = error.window
                 count = self.context.cut()
@@ -173,6 +176,7 @@ class BaseEpisode:
 
     def _start(self) -> Callable[[Pending[Completion]], Coroutine[Any, Any, Completion]]:
         turn = self.account.turns
+        self._streamed = 0
 
         async def call(pending: Pending[Completion]) -> Completion:
             stopper: asyncio.Task[None] | None = None
@@ -182,13 +186,18 @@ class BaseEpisode:
                 pending.end("interrupted")
 
             def on_delta(delta: Delta) -> None:
+                self._streamed += len(delta.text)
                 pending.emit(ModelDelta(turn=turn, kind=delta.kind, text=whole_text(delta.text)))
 
-            def on_wait(attempt: int, seconds: float, error: Exception) -> None:
+            def on_wait(attempt: int, seconds: float, error: ModelError) -> None:
                 nonlocal stopper
                 stopper = stopper or asyncio.create_task(stop_waiting())
-                waiting = ModelWaiting(turn=turn, attempt=attempt, seconds=seconds, error=whole_text(str(error)))
-                pending.emit(waiting)
+                used = self._books.failed(error.usage)
+                self._streamed = 0
+                text = whole_text(str(error))
+                pending.emit(ModelWaiting(turn=turn, attempt=attempt, seconds=seconds, error=text, usage=used))
+                if spent := self.account.spent():
+                    pending.end(spent)
 
             try:
                 return await complete(
@@ -229,7 +238,7 @@ class BaseEpisode:
         )
         reasoning = whole_text(message.reasoning) if message.reasoning else None
         message = replace(message, content=whole_text(message.content), reasoning=reasoning, tool_calls=calls)
-        usage = self._count(completion, message)
+        usage = self._books.answered(completion, message)
         self.context.add(message)
         if completion.usage is not None:
             self.context.measured(completion.usage)
@@ -246,42 +255,3 @@ class BaseEpisode:
                 first_token=completion.first_token,
             )
         )
-
-    def _count(self, completion: Completion, message: Message) -> TokenUsage:
-        """The usage of this call, estimated where the server tells none; adds it to the account."""
-        usage = completion.usage
-        if usage is None:
-            usage = Usage(prompt=self.context.size(), completion=estimate(message))
-        environment = self._environment(usage)
-        self._previous = usage
-        account = self.account
-        account.usage += usage
-        account.environment += environment
-        account.estimated = account.estimated or completion.usage is None
-        return TokenUsage(**_counts(usage), environment=environment, estimated=completion.usage is None)
-
-    def _environment(self, usage: Usage) -> int:
-        """Tokens that observations added since the last call: what the prompt grew by beyond the model's own reply.
-
-        Servers differ in whether earlier reasoning is part of the next prompt; of the two results the one nearer to
-        the size of the observations is right.
-        """
-        if self._previous is None:
-            return 0
-        added = 0
-        for message in reversed(self.context.messages):
-            if message.role == "assistant":
-                break
-            added += estimate(message)
-        growth = usage.prompt - self._previous.prompt - self._previous.completion
-        nearest = min((growth, growth + self._previous.reasoning), key=lambda tokens: abs(tokens - added))
-        return max(nearest, 0)
-
-
-def _counts(usage: Usage) -> dict[str, int]:
-    return {
-        "prompt": usage.prompt,
-        "completion": usage.completion,
-        "cached": usage.cached,
-        "reasoning": usage.reasoning,
-    }
