@@ -120,9 +120,19 @@ class Account:
 
     def nearly_used(self) -> bool:
         """Whether a bound but that of turns leaves less than a tenth, or less than the two costliest turns took."""
-        return any(
-            left < max(0.1 * bound, 2 * self._largest.get(name, 0.0)) for name, (left, bound) in self._left().items()
-        )
+        now = self._used()
+        for name, (left, bound) in self._left().items():
+            largest = max(self._largest.get(name, 0.0), now[name] - self._before.get(name, now[name]))
+            if left < max(0.1 * bound, 2 * largest):
+                return True
+        return self.limits.max_time is not None and (self.tool_time() or 0.0) <= 0
+
+    def tool_time(self, *, last: bool = False) -> float | None:
+        """Seconds that tools may still take, None for no bound. But in the `last` turn, time for one more is kept."""
+        left, bound = self.seconds_left, self.limits.max_time
+        if left is None or bound is None or last:
+            return left
+        return left - max(0.1 * bound, 2 * self.model_seconds / max(self.turns, 1))
 
     def remaining(self) -> dict[str, float | None]:
         """What is left of each bound, None where there is none."""
