@@ -18,6 +18,7 @@ from workroom.task import Task
 
 if TYPE_CHECKING:
     from workroom.agent import Agent
+    from workroom.agent.limits import Prices
     from workroom.models.base import Model
     from workroom.sandbox import Sandbox
     from workroom.sandbox.egress import EgressRecord
@@ -135,6 +136,7 @@ class Run:
         self._notice = on_notice or _ignore
         self._directory: RunDirectory | None = None
         self._agent: Agent | None = None
+        self._prices: Prices | None = None
 
     @property
     def path(self) -> Path | None:
@@ -152,6 +154,7 @@ class Run:
     def prepare(self) -> None:
         """Opens the model, makes the run directory and the image. Raises ConfigError, ModelError or SandboxError."""
         from workroom._preflight import check_server
+        from workroom.agent.prices import ListPrices
         from workroom.models import open_model
         from workroom.sandbox.egress import parse_policy
         from workroom.trajectory.rundir import RunDirectory
@@ -161,12 +164,15 @@ class Run:
                 self.config.model,
                 base_url=self.config.base_url,
                 protocol=self.config.tool_protocol,
+                timeout=self.config.model_timeout,
                 on_progress=self._progress,
             )
             check_server(self._model.name, self.config.base_url)
         if self.config.mode == "sandbox":
             parse_policy(self.config.network)
-        if self.config.max_cost is not None and self.config.price is None:
+        listed = ListPrices(self._model.name, self.config.base_url)
+        self._prices = self.config.pricing or listed
+        if self.config.max_cost is not None and self.config.price is None and not listed.known():
             raise ConfigError(
                 f"max_cost needs to know what {self._model.name} costs: give price as IN,OUT in US dollars per million "
                 "tokens (--price 1.25,10)"
@@ -220,8 +226,10 @@ class Run:
 
     async def _play(self, box: "Sandbox | None") -> None:
         from workroom.agent import Agent, EpisodeLimits
+        from workroom.models.base import Usage
 
         assert self._model is not None
+        assert self._prices is not None
         config = self.config
         limits = EpisodeLimits(config.max_turns, config.max_tokens, config.max_cost, config.max_time)
         self._agent = Agent(
@@ -231,11 +239,17 @@ class Run:
             limits=limits,
             style=config.style,
             sampling=config.sampling,
-            pricing=config.pricing,
+            pricing=self._prices,
         )
-        async with aclosing(self._agent.stream(self.task)) as events:
-            async for event in events:
-                self._take(event)
+        # The list of prices takes its time to load: while the first request is under way, and before its cost is due.
+        loop = asyncio.get_running_loop()
+        loading = loop.call_later(1.0, loop.run_in_executor, None, self._prices.cost, Usage())
+        try:
+            async with aclosing(self._agent.stream(self.task)) as events:
+                async for event in events:
+                    self._take(event)
+        finally:
+            loading.cancel()
 
     def _take(self, event: "Event") -> None:
         assert self._directory is not None

@@ -42,6 +42,7 @@ class RunConfig:
     model: str | None = None
     base_url: str | None = None
     tool_protocol: Protocol = "auto"
+    model_timeout: float = 3600.0
     style: Style = "compute"
     mode: Mode = "sandbox"
     sandbox: Backend = "bwrap"
@@ -306,6 +307,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "model": _text,
     "base_url": _url,
     "tool_protocol": _choice(Protocol),
+    "model_timeout": _number(positive=True),
     "style": _choice(Style),
     "mode": _choice(Mode),
     "sandbox": _choice(Backend),
