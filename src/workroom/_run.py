@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from workroom.config import Resolved, from_arguments
 from workroom.errors import ConfigError, SandboxGone, TransferError, WorkroomError
+from workroom.redaction import Redactor
 from workroom.sandbox.base import OUTPUT_DIR, FileEntry
 from workroom.task import Task
 
@@ -137,6 +138,7 @@ class Run:
         self._directory: RunDirectory | None = None
         self._agent: Agent | None = None
         self._prices: Prices | None = None
+        self._redactor = Redactor()
 
     @property
     def path(self) -> Path | None:
@@ -156,6 +158,7 @@ class Run:
         from workroom._preflight import check_server
         from workroom.agent.prices import ListPrices
         from workroom.models import open_model
+        from workroom.models.redacting import RedactingModel
         from workroom.sandbox.egress import parse_policy
         from workroom.trajectory.rundir import RunDirectory
 
@@ -168,6 +171,9 @@ class Run:
                 on_progress=self._progress,
             )
             check_server(self._model.name, self.config.base_url)
+        self._model = RedactingModel(self._model, self._redactor)
+        self.task, redacted = self._redactor.task(self.task)
+        self._tell_redacted(redacted)
         if self.config.mode == "sandbox":
             parse_policy(self.config.network)
         listed = ListPrices(self._model.name, self.config.base_url)
@@ -202,8 +208,13 @@ class Run:
                 if self._owns_model:
                     await self._model.aclose()
         # In a thread: it waits for the disk, and other episodes of this process should not.
-        await asyncio.to_thread(self._directory.finish, files)
+        files = await asyncio.to_thread(self._directory.finish, files)
+        self._tell_redacted([f"the file {name}" for name in self._directory.run.get("redacted", ())])
         return _result(self._directory, files)
+
+    def _tell_redacted(self, names: list[str]) -> None:
+        for name in names:
+            self._notice(f"{name} held an API key: it was replaced by asterisks")
 
     async def _in_sandbox(self) -> list[FileEntry]:
         from workroom.sandbox import Sandbox
@@ -253,6 +264,7 @@ class Run:
 
     def _take(self, event: "Event") -> None:
         assert self._directory is not None
+        event = self._redactor.event(event)
         self._directory.record(event)
         self._on_event(event)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from workroom.cli.text import cut, fold, harmless, one_line
+from workroom.redaction import Redactor
 
 if TYPE_CHECKING:
     from workroom.trajectory.events import (
@@ -45,6 +46,7 @@ class View:
     quiet: bool = False
     max_turns: int | None = None
     width: int | None = None
+    _redactor: Redactor = field(default_factory=Redactor)
     _calls: dict[str, "Call"] = field(default_factory=dict)
     _shown: set[str] = field(default_factory=set)
     _tokens: int = 0
@@ -187,7 +189,7 @@ class View:
         if self._broken or self.quiet:
             return
         try:
-            self.stream.write(text)
+            self.stream.write(self._redactor.text(text))
             self.stream.flush()
         except OSError:
             self._broken = True

@@ -18,6 +18,7 @@ from workroom.errors import ConfigError, ModelError, Overloaded
 from workroom.models.address import host_of, is_loopback
 from workroom.models.base import Delta, Usage
 from workroom.models.failures import Provider, classify
+from workroom.redaction import remember, remember_url
 
 if TYPE_CHECKING:
     import ssl
@@ -80,6 +81,8 @@ class Endpoint:
         self._sdk_name = sdk
         self._base_url = base_url
         self._api_key = api_key
+        remember(api_key)
+        remember_url(base_url)
         self._timeout = timeout
         self._first = timeout if first is None else first
         self._idle = idle

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import workroom
 from workroom.errors import ConfigError
+from workroom.redaction import Redactor
 from workroom.trajectory.files import cannot_write, replace_file, to_json
 from workroom.trajectory.reader import parse_events, read_json
 
@@ -41,6 +42,7 @@ class RunDirectory:
     run: dict[str, Any]
     events: "list[Event]" = field(default_factory=list)
     damaged: int = 0
+    redactor: Redactor = field(default_factory=Redactor)
     _fd: int = -1
 
     @classmethod
@@ -113,13 +115,17 @@ class RunDirectory:
         if event.type == "episode_started" and event.sandbox is not None:
             self.run["sandbox"] = event.sandbox
 
-    def finish(self, files: "Iterable[FileEntry]" = (), *, status: Status | None = None) -> None:
+    def finish(self, files: "Iterable[FileEntry]" = (), *, status: Status | None = None) -> "list[FileEntry]":
         """Writes all that is derived, and `run.json` last; then drops the lock.
 
-        `files` are what was brought into `files_dir`. Without an `EpisodeFinished` event the run counts as interrupted.
+        `files` are what was brought into `files_dir`; the result is these once no key is in them. Without an
+        `EpisodeFinished` event the run counts as interrupted.
         """
         end = self.finished
-        entries = [asdict(entry) for entry in files]
+        cleaned, redacted = self.redactor.files(self.files_dir, files)
+        if redacted:
+            self.run["redacted"] = redacted
+        entries = [asdict(entry) for entry in cleaned]
         if end is not None:
             if end.answer is not None:
                 replace_file(self.path / "answer.txt", end.answer.encode("utf-8", "replace"))
@@ -139,6 +145,7 @@ class RunDirectory:
         self._sync()
         self.save(durable=True)
         self.close()
+        return cleaned
 
     def write_trajectory(self) -> Path:
         """Derives `trajectory.json` (ATIF) from the events."""
@@ -150,7 +157,8 @@ class RunDirectory:
 
     def save(self, *, durable: bool = False) -> None:
         """Replaces `run.json`."""
-        replace_file(self.path / "run.json", to_json(self.run, indent=2).encode() + b"\n", durable=durable)
+        run = self.redactor.value(self.run)
+        replace_file(self.path / "run.json", to_json(run, indent=2).encode() + b"\n", durable=durable)
 
     def close(self) -> None:
         """Drops the lock. Safe to call twice."""
