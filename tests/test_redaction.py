@@ -199,7 +199,7 @@ def test_planted_keys_are_nowhere(kind: str, flags: list[str], tmp_path: Path) -
             "out",
             *flags,
         ]
-        done = workroom(work, *arguments, "--network", "none", env=env)
+        done = workroom(work, "run", f"Say {KEY} and {OTHER}", *arguments, "--network", "none", env=env)
         sent = [request.body.decode() for request in server.requests]
     assert done.returncode == 0, done.stderr
     assert leaks(work, done.stdout, done.stderr) == []

@@ -31,7 +31,7 @@ CONNECT_TIMEOUT = 10.0
 IDLE_TIMEOUT = 600.0
 CHARACTERS_PER_TOKEN = 4
 _END = object()
-_MALFORMED = (LookupError, TypeError, ValueError, AttributeError)
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 class Answer(Protocol):
@@ -138,27 +138,29 @@ class Endpoint:
         """A server that answers a streaming request with one JSON body is served too."""
         from workroom.models.watch import Watch
 
+        client = self._connected()
         first = self._first if exchange.streamed else self._timeout
         watch = Watch(first=first, idle=self._idle, total=self._timeout)
         with watch.scope:
             if exchange.streamed:
-                await self._stream(path, body, exchange, watch, taken)
+                await self._stream(client, path, body, exchange, watch, taken)
             else:
-                await self._whole(path, body, exchange)
+                await self._whole(client, path, body, exchange)
                 taken()
             return
         raise Overloaded(f"{self.provider.model}: {watch.reason()}")
 
-    async def _whole(self, path: str, body: Mapping[str, Any], exchange: "_Exchange") -> None:
+    async def _whole(self, client: Any, path: str, body: Mapping[str, Any], exchange: "_Exchange") -> None:
         import httpx2
 
         with self._classed():
-            response = await self._connected().post(path, cast_to=httpx2.Response, body=body)
+            response = await client.post(path, cast_to=httpx2.Response, body=body)
             reply = self._decoded(response)
         self._take(exchange, reply)
 
     async def _stream(
         self,
+        client: Any,
         path: str,
         body: Mapping[str, Any],
         exchange: "_Exchange",
@@ -168,7 +170,6 @@ class Endpoint:
         from workroom.models.watch import WatchedStream
 
         with self._classed():
-            client = self._connected()
             stream_class = self._sdk.AsyncStream[object]
             stream = await client.post(path, cast_to=object, body=body, stream=True, stream_cls=stream_class)
         taken()
