@@ -319,7 +319,7 @@ class Run:
         assert self._directory is not None
         directory = self._directory
         if directory.started is not None and directory.finished is None and status == "interrupted":
-            self._take(_cut_short(directory.events))
+            self._take(_cut_short(directory.events, self._prices))
         directory.run |= {"stop_reason": stop_reason, "error": error}
         if directory.finished is not None and status == "failed":
             directory.run["error_after_the_end"] = error  # `finish` writes the episode's own reason over `error`
@@ -343,16 +343,13 @@ def default_directory(prompt: str) -> Path:
     raise AssertionError("unreachable")
 
 
-def _cut_short(events: "list[Event]") -> "EpisodeFinished":
+def _cut_short(events: "list[Event]", prices: "Prices | None") -> "EpisodeFinished":
     """The end of an episode that was stopped in the middle of a step, from what was recorded of it."""
-    from workroom.trajectory.events import EpisodeFinished, TokenUsage
+    from workroom.agent.accounting import recorded, token_usage
+    from workroom.trajectory.events import EpisodeFinished
 
+    account = recorded(events, prices)
     turns = [event for event in events if event.type == "assistant"]
-    used = [event.usage for event in events if event.type in ("assistant", "model_waiting") and event.usage]
-    usage = TokenUsage(
-        **{key: sum(getattr(call, key) for call in used) for key in _COUNTS},
-        estimated=any(call.estimated for call in used),
-    )
     now = time.time()
     return EpisodeFinished(
         seq=len(events),
@@ -360,14 +357,12 @@ def _cut_short(events: "list[Event]") -> "EpisodeFinished":
         elapsed=max(0.0, now - events[0].time),
         stop_reason="interrupted",
         turns=len(turns),
-        usage=usage,
+        usage=token_usage(account.usage, account.environment, estimated=account.estimated),
+        cost=account.cost,
         duration=max(0.0, now - events[0].time),
         model_seconds=sum(turn.duration for turn in turns),
         tool_seconds=sum(event.duration for event in events if event.type == "tool"),
     )
-
-
-_COUNTS = ("prompt", "completion", "cached", "cache_written", "reasoning", "environment")
 
 
 def _result(directory: "RunDirectory", files: list[FileEntry]) -> RunResult:

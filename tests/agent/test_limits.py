@@ -8,9 +8,10 @@ import pytest
 from tests.agent.helpers import FINISH, Player, bash, call, end, play, reminders, says, tools
 from tests.conftest import RunInBox
 from workroom.agent import Agent, EpisodeLimits, Pricing
+from workroom.agent.accounting import recorded, token_usage
 from workroom.agent.context import Context
 from workroom.agent.limits import Account
-from workroom.errors import ContextOverflow
+from workroom.errors import ContextOverflow, Overloaded
 from workroom.models.base import Completion, Message, Sampling, Usage
 from workroom.task import Task
 from workroom.trajectory import AssistantTurn, ContextTrimmed, Event, TurnStarted
@@ -279,3 +280,16 @@ def test_many_episodes_run_in_one_loop(backend: str) -> None:
     began = time.monotonic()
     assert asyncio.run(work()) == ["7"] * 100
     assert time.monotonic() - began < 8
+
+
+def test_an_account_is_told_by_the_events(run_in_box: RunInBox) -> None:
+    failing = Overloaded("cut")
+    failing.usage = Usage(prompt=0, completion=20)
+    last_call = says(*FINISH, usage=Usage(1200, 5, 900, cache_written=90))
+    model = Player(says(bash("seq 1 40"), usage=USED), failing, last_call)
+    events = play(run_in_box, model, pricing=PRICING)
+    account = recorded(events, PRICING)
+    last = end(events)
+    assert token_usage(account.usage, account.environment, estimated=account.estimated) == last.usage
+    assert account.cost == last.cost
+    assert (last.usage.completion, last.usage.cache_written, last.usage.estimated) == (35, 90, True)

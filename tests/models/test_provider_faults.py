@@ -40,7 +40,7 @@ from tests.fakes import FakeServer
 from tests.models.fault_support import Wire
 wire = Wire(sys.argv[1])
 events = wire.events("half an answer that goes on", ("execute_bash", {"command": "touch half"}))
-with FakeServer([wire.stream(events[:-6], done=False, end="hang")]) as server:
+with FakeServer([wire.stream(events[:-3], done=False, end="hang")]) as server:
     print(server.port, flush=True)
     time.sleep(60)
 """

@@ -3,19 +3,23 @@
 from typing import TYPE_CHECKING
 
 from workroom.agent.context import CHARACTERS_PER_TOKEN, estimate
+from workroom.agent.limits import Account, EpisodeLimits
 from workroom.models.base import Usage
 from workroom.trajectory.events import TokenUsage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from workroom.agent.context import Context
-    from workroom.agent.limits import Account
+    from workroom.agent.limits import Prices
     from workroom.models.base import Completion, Message
+    from workroom.trajectory.events import Event
 
 
 class Bookkeeper:
     """Counts the calls of one episode. Where the server tells nothing, it estimates from the conversation."""
 
-    def __init__(self, account: "Account", context: "Context") -> None:
+    def __init__(self, account: Account, context: "Context") -> None:
         self._account = account
         self._context = context
         self._previous: Usage | None = None
@@ -62,6 +66,16 @@ class Bookkeeper:
         growth = usage.prompt - self._previous.prompt - self._previous.completion
         nearest = min((growth, growth + self._previous.reasoning), key=lambda tokens: abs(tokens - added))
         return max(nearest, 0)
+
+
+def recorded(events: "Iterable[Event]", prices: "Prices | None") -> Account:
+    """The account of an episode as its events tell it."""
+    account = Account(EpisodeLimits(), prices)
+    for event in events:
+        if event.type in ("assistant", "model_waiting") and (told := event.usage):
+            usage = Usage(told.prompt, told.completion, told.cached, told.reasoning, told.cache_written)
+            account.add(usage, environment=told.environment, estimated=told.estimated)
+    return account
 
 
 def token_usage(usage: Usage, environment: int, *, estimated: bool) -> TokenUsage:

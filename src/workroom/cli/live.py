@@ -102,6 +102,8 @@ class View:
         self._streamed = (self._streamed + event.text)[-_TAIL:]
 
     def _on_model_waiting(self, event: Any) -> None:
+        if event.usage is not None:
+            self._tokens += event.usage.prompt + event.usage.completion
         self.notice(f"{event.error}; trying again in {event.seconds:.0f} s (try {event.attempt})")
         self._now(f"turn {event.turn} · waiting to try again")
 
