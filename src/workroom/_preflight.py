@@ -3,13 +3,13 @@
 Later failures of a server are waited out and tried again; at the start that would only hide a forgotten step.
 """
 
-import ipaddress
 import os
 import socket
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from workroom.errors import ModelError
+from workroom.models.address import is_loopback
 
 _TIMEOUT = 5.0
 _VARIABLES = {"openai": "OPENAI_BASE_URL", "anthropic": "ANTHROPIC_BASE_URL"}
@@ -19,7 +19,7 @@ def check_server(model: str, base_url: str | None) -> None:
     """Raises ModelError where the server that was named takes no connection. One behind a proxy is not looked at."""
     url = base_url or os.environ.get(_VARIABLES.get(model.partition("/")[0], ""), "")
     parts = urlsplit(url)
-    if not parts.hostname or (not _is_loopback(parts.hostname) and getproxies()):
+    if not parts.hostname or (not is_loopback(parts.hostname) and getproxies()):
         return
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
@@ -29,12 +29,3 @@ def check_server(model: str, base_url: str | None) -> None:
             f"no model server answers at {parts.hostname}:{port} ({error.strerror or error}): start it, or give "
             "another --base-url"
         ) from None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

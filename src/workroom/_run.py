@@ -16,11 +16,13 @@ from workroom._resume import Resumption, Saver
 from workroom._task_record import task_record
 from workroom.config import Resolved, from_arguments
 from workroom.errors import ConfigError, SandboxGone, TransferError, WorkroomError
+from workroom.redaction import Redactor
 from workroom.sandbox.base import OUTPUT_DIR, FileEntry
 from workroom.task import Task
 
 if TYPE_CHECKING:
     from workroom.agent import Agent
+    from workroom.agent.limits import Prices
     from workroom.models.base import Model
     from workroom.sandbox import Sandbox
     from workroom.sandbox.egress import EgressRecord
@@ -140,6 +142,8 @@ class Run:
         self._notice = on_notice or _ignore
         self._directory: RunDirectory | None = None
         self._agent: Agent | None = None
+        self._prices: Prices | None = None
+        self._redactor = Redactor()
 
     @property
     def path(self) -> Path | None:
@@ -166,7 +170,9 @@ class Run:
     def prepare(self) -> None:
         """Opens the model, makes the run directory and the image. Raises ConfigError, ModelError or SandboxError."""
         from workroom._preflight import check_server
+        from workroom.agent.prices import ListPrices
         from workroom.models import open_model
+        from workroom.models.redacting import RedactingModel
         from workroom.sandbox.egress import parse_policy
         from workroom.trajectory.rundir import RunDirectory
 
@@ -176,12 +182,18 @@ class Run:
                 base_url=self.config.base_url,
                 protocol=self.config.tool_protocol,
                 vision=self.config.vision,
+                timeout=self.config.model_timeout,
                 on_progress=self._progress,
             )
             check_server(self._model.name, self.config.base_url)
+        self._model = RedactingModel(self._model, self._redactor)
+        self.task, redacted = self._redactor.task(self.task)
+        self._tell_redacted(redacted)
         if self.config.mode == "sandbox":
             parse_policy(self.config.network)
-        if self.config.max_cost is not None and self.config.price is None:
+        listed = ListPrices(self._model.name, self.config.base_url)
+        self._prices = self.config.pricing or listed
+        if self.config.max_cost is not None and self.config.price is None and not listed.known():
             raise ConfigError(
                 f"max_cost needs to know what {self._model.name} costs: give price as IN,OUT in US dollars per million "
                 "tokens (--price 1.25,10)"
@@ -216,10 +228,15 @@ class Run:
                 if self._owns_model:
                     await self._model.aclose()
         # In a thread: it waits for the disk, and other episodes of this process should not.
-        await asyncio.to_thread(self._directory.finish, files)
+        files = await asyncio.to_thread(self._directory.finish, files)
+        self._tell_redacted([f"the file {name}" for name in self._directory.run.get("redacted", ())])
         if self._directory.run["stop_reason"] == "submitted":
             shutil.rmtree(self._directory.checkpoints_dir, ignore_errors=True)
         return _result(self._directory, files)
+
+    def _tell_redacted(self, names: list[str]) -> None:
+        for name in names:
+            self._notice(f"{name} held an API key: it was replaced by asterisks")
 
     async def _in_sandbox(self) -> list[FileEntry]:
         from workroom.sandbox import Sandbox
@@ -246,8 +263,10 @@ class Run:
 
     async def _play(self, box: "Sandbox | None", saver: "Saver | None" = None) -> None:
         from workroom.agent import Agent, EpisodeLimits
+        from workroom.models.base import Usage
 
         assert self._model is not None
+        assert self._prices is not None
         config = self.config
         limits = EpisodeLimits(config.max_turns, config.max_tokens, config.max_cost, config.max_time)
         self._agent = Agent(
@@ -257,16 +276,23 @@ class Run:
             limits=limits,
             style=config.style,
             sampling=config.sampling,
-            pricing=config.pricing,
+            pricing=self._prices,
             after_turn=saver,
         )
         history, saved = (None, 0) if self._resumption is None else (self._resumption.history, self._resumption.saved)
-        async with aclosing(self._agent.stream(self.task, history=history, saved=saved)) as events:
-            async for event in events:
-                self._take(event)
+        # The list of prices takes its time to load: while the first request is under way, and before its cost is due.
+        loop = asyncio.get_running_loop()
+        loading = loop.call_later(1.0, loop.run_in_executor, None, self._prices.cost, Usage())
+        try:
+            async with aclosing(self._agent.stream(self.task, history=history, saved=saved)) as events:
+                async for event in events:
+                    self._take(event)
+        finally:
+            loading.cancel()
 
     def _take(self, event: "Event") -> None:
         assert self._directory is not None
+        event = self._redactor.event(event)
         self._directory.record(event)
         self._on_event(event)
 
@@ -325,7 +351,7 @@ class Run:
         assert self._directory is not None
         directory = self._directory
         if directory.started is not None and directory.finished is None and status == "interrupted":
-            self._take(directory.stamp(_cut_short(directory.events)))
+            self._take(directory.stamp(_cut_short(directory.events, self._prices)))
         directory.run |= {"stop_reason": stop_reason, "error": error}
         if directory.finished is not None and status == "failed":
             directory.run["error_after_the_end"] = error  # `finish` writes the episode's own reason over `error`
@@ -349,26 +375,22 @@ def default_directory(prompt: str) -> Path:
     raise AssertionError("unreachable")
 
 
-def _cut_short(events: "list[Event]") -> "EpisodeFinished":
+def _cut_short(events: "list[Event]", prices: "Prices | None") -> "EpisodeFinished":
     """The end of an episode that was stopped in the middle of a step, from what was recorded of it."""
-    from workroom.trajectory.events import EpisodeFinished, TokenUsage
+    from workroom.agent.accounting import recorded, token_usage
+    from workroom.trajectory.events import EpisodeFinished
 
+    account = recorded(events, prices)
     turns = [event for event in events if event.type == "assistant"]
-    usage = TokenUsage(
-        **{key: sum(getattr(turn.usage, key) for turn in turns) for key in _COUNTS},
-        estimated=any(turn.usage.estimated for turn in turns),
-    )
     return EpisodeFinished(
         stop_reason="interrupted",
         turns=len({turn.turn for turn in turns}),
-        usage=usage,
+        usage=token_usage(account.usage, account.environment, estimated=account.estimated),
+        cost=account.cost,
         duration=events[-1].elapsed,
         model_seconds=sum(turn.duration for turn in turns),
         tool_seconds=sum(event.duration for event in events if event.type == "tool"),
     )
-
-
-_COUNTS = ("prompt", "completion", "cached", "reasoning", "environment")
 
 
 def _result(directory: "RunDirectory", files: list[FileEntry]) -> RunResult:

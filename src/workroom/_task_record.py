@@ -1,5 +1,6 @@
 """A task as `run.json` keeps it, so that the run can go on or be replayed: the reference answer is left out."""
 
+import base64
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,10 +21,12 @@ def recorded_task(run: Mapping[str, Any], *, need_documents: bool = True) -> Tas
     record = run.get("task")
     if not isinstance(record, Mapping) or not isinstance(record.get("prompt"), str):
         raise ConfigError("the run does not tell its task: begin it anew")
-    documents: dict[str, str | Path] = {}
+    documents: dict[str, str | bytes | Path] = {}
     for name, entry in (record.get("documents") or {}).items():
         if "text" in entry:
             documents[name] = entry["text"]
+        elif "base64" in entry:
+            documents[name] = base64.b64decode(entry["base64"])
         else:
             documents[name] = path = Path(entry["path"])
             if need_documents and _digest(path) != entry["sha256"]:
@@ -36,9 +39,11 @@ def recorded_task(run: Mapping[str, Any], *, need_documents: bool = True) -> Tas
     )
 
 
-def _document(content: str | Path) -> dict[str, Any]:
+def _document(content: str | bytes | Path) -> dict[str, Any]:
     if isinstance(content, str):
         return {"text": content}
+    if isinstance(content, bytes):
+        return {"base64": base64.b64encode(content).decode()}
     size = content.stat().st_size if content.is_file() else None
     return {"path": str(content.resolve()), "size": size, "sha256": _digest(content)}
 

@@ -45,6 +45,7 @@ class RunConfig:
     base_url: str | None = None
     tool_protocol: Protocol = "auto"
     vision: Vision = "auto"
+    model_timeout: float = 3600.0
     style: Style = "compute"
     mode: Mode = "sandbox"
     sandbox: Backend = "bwrap"
@@ -346,6 +347,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "base_url": _url,
     "tool_protocol": _choice(Protocol),
     "vision": _choice(Vision),
+    "model_timeout": _number(positive=True),
     "style": _choice(Style),
     "mode": _choice(Mode),
     "sandbox": _choice(Backend),

@@ -37,7 +37,10 @@ class ConfigError(WorkroomError):
 
 
 class ModelError(WorkroomError):
-    """The model's provider failed. `usage`: what the failed call used all the same, where that is known."""
+    """The model's provider failed. `usage`: what the failed call used all the same, where that is known.
+
+    A prompt of 0 tokens is one that the server did not tell.
+    """
 
     exit_code = 4
     usage: "Usage | None" = None

@@ -5,16 +5,18 @@ import time
 
 import pytest
 
-from tests.agent.helpers import FINISH, Player, bash, end, play, reminders, says, tools
+from tests.agent.helpers import FINISH, Player, bash, call, end, play, reminders, says, tools
 from tests.conftest import RunInBox
 from workroom.agent import Agent, EpisodeLimits, Pricing
+from workroom.agent.accounting import recorded, token_usage
 from workroom.agent.context import Context
 from workroom.agent.limits import Account
-from workroom.errors import ContextOverflow
+from workroom.errors import ContextOverflow, Overloaded
 from workroom.models.base import Completion, Message, Sampling, Usage
 from workroom.trajectory import AssistantTurn, ContextTrimmed, Event, TurnStarted
 
 PRICING = Pricing(input=10.0, cached=1.0, output=100.0)
+USED = Usage(prompt=1000, completion=10, cached=900)  # 0.0029 USD
 
 
 def turns(events: list[Event]) -> list[AssistantTurn]:
@@ -73,11 +75,72 @@ def test_time_ends_a_model_call_in_flight(run_in_box: RunInBox) -> None:
 def test_time_ends_a_tool_call_in_flight_and_what_is_there_counts(run_in_box: RunInBox) -> None:
     model = Player(says(bash("echo 7 > answer.txt; sleep 20"), bash("echo 8 > answer.txt")))
     began = time.monotonic()
-    events = play(run_in_box, model, limits=EpisodeLimits(max_time=1))
+    events = play(run_in_box, model, limits=EpisodeLimits(max_time=2))
     assert (end(events).stop_reason, end(events).answer) == ("max_time", "7")
     assert time.monotonic() - began < 10
-    assert [seen.is_error for seen in tools(events)] == [True, True]
-    assert "time limit" in tools(events)[0].observation
+    seen = [tool.observation for tool in tools(events)]
+    assert all(tool.is_error for tool in tools(events))
+    assert ["for the answer" in text for text in seen] == [True, True, False, False]  # in the second turn, to the end
+    assert "time limit" in seen[2]
+    assert [reminder.reason for reminder in reminders(events)] == ["budget"]
+
+
+TIGHT = {
+    "tokens": EpisodeLimits(max_tokens=10_000),
+    "cost": EpisodeLimits(max_cost=0.03),
+    "seconds": EpisodeLimits(max_time=3.0),
+}
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+@pytest.mark.parametrize("name", TIGHT)
+def test_every_budget_leaves_a_last_turn_for_the_answer(name: str, obeys: bool, run_in_box: RunInBox) -> None:
+    class Busy(Player):
+        """Works on until it is asked for its answer, and then gives one if it obeys."""
+
+        async def complete(self, messages, tools=(), *, sampling=None, on_delta=None):  # type: ignore[no-untyped-def]
+            asked = messages[-1].role == "user" and "nearly used up" in messages[-1].content
+            self.replies = [says(*FINISH, usage=USED)] if asked and obeys else [work]
+            return await super().complete(messages, tools, sampling=sampling, on_delta=on_delta)
+
+    command = "echo so far > answer.txt" + ("; sleep 60" if name == "seconds" else "")
+    work = says(bash(command), usage=USED)
+    events = play(run_in_box, Busy(work), limits=TIGHT[name], pricing=PRICING)
+    last = end(events)
+    [reminder] = reminders(events)
+    assert reminder.reason == "budget"
+    if obeys:
+        assert (last.stop_reason, last.answer) == ("submitted", "42")
+    else:
+        assert last.stop_reason == {"tokens": "max_tokens", "cost": "max_cost", "seconds": "max_time"}[name]
+        assert last.answer == "so far"
+    assert last.cost is not None
+    assert last.cost <= 0.03 + PRICING.cost(USED)
+
+
+def test_a_turn_that_took_more_than_is_left_is_followed_by_the_last_one(run_in_box: RunInBox) -> None:
+    model = Player(says(bash("true"), usage=Usage(prompt=600)), says(*FINISH, usage=Usage(prompt=300)))
+    events = play(run_in_box, model, limits=EpisodeLimits(max_tokens=1000))
+    assert [(seen.reason, seen.turn) for seen in reminders(events)] == [("budget", 1)]
+    assert end(events).stop_reason == "submitted"
+
+
+@pytest.mark.parametrize(("limits", "reason"), [("tokens", "max_tokens"), ("cost", "max_cost")])
+@pytest.mark.parametrize("kind", ["malformed", "unknown tool", "refused", "empty"])
+def test_a_budget_stops_turns_of_nothing_too(limits: str, reason: str, kind: str, run_in_box: RunInBox) -> None:
+    turn = {
+        "malformed": says(call("execute_bash", '{"command": '), usage=USED),
+        "unknown tool": says(call("fly", "{}"), usage=USED),
+        "refused": says(text="No.", finish="content_filter", usage=USED),
+        "empty": says(usage=USED),
+    }[kind]
+    silent = kind in ("refused", "empty")
+    other = says(bash("true"), usage=USED)
+    events = play(run_in_box, Player(*[turn, other] * 30), limits=TIGHT[limits], pricing=PRICING)
+    assert end(events).stop_reason == reason
+    counted = end(events).turns * USED.total
+    assert end(events).usage.prompt + end(events).usage.completion == counted
+    assert any(seen.reason == "no_tool_call" for seen in reminders(events)) is silent
 
 
 def test_time_is_monotonic(monkeypatch: pytest.MonkeyPatch, run_in_box: RunInBox) -> None:
@@ -219,3 +282,16 @@ def test_many_episodes_run_in_one_loop(backend: str) -> None:
     began = time.monotonic()
     assert asyncio.run(work()) == ["7"] * 100
     assert time.monotonic() - began < 8
+
+
+def test_an_account_is_told_by_the_events(run_in_box: RunInBox) -> None:
+    failing = Overloaded("cut")
+    failing.usage = Usage(prompt=0, completion=20)
+    last_call = says(*FINISH, usage=Usage(1200, 5, 900, cache_written=90))
+    model = Player(says(bash("seq 1 40"), usage=USED), failing, last_call)
+    events = play(run_in_box, model, pricing=PRICING)
+    account = recorded(events, PRICING)
+    last = end(events)
+    assert token_usage(account.usage, account.environment, estimated=account.estimated) == last.usage
+    assert account.cost == last.cost
+    assert (last.usage.completion, last.usage.cache_written, last.usage.estimated) == (35, 90, True)

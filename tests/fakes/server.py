@@ -55,12 +55,12 @@ class FakeServer:
     `/v1`), `root` the one for an `anthropic/` model. `requests` is what came in, in order.
     """
 
-    def __init__(self, replies: Sequence[Reply | Handler] | Handler) -> None:
+    def __init__(self, replies: Sequence[Reply | Handler] | Handler, *, port: int = 0) -> None:
         self._replies: Handler | list[Reply | Handler] = replies if callable(replies) else list(replies)
         self.requests: list[Request] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _RequestHandler)
+        self._server = _Server(("127.0.0.1", port), _RequestHandler)
         self._server.fake = self
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
@@ -81,6 +81,10 @@ class FakeServer:
             else:
                 step = self._replies.pop(0) if self._replies else Reply(599, b"the fake server has no more replies")
         return step(request) if callable(step) else step
+
+    @property
+    def port(self) -> int:
+        return self._server.server_port
 
     def wait_closing(self, seconds: float | None = None) -> bool:
         return self._closing.wait(seconds)
@@ -145,6 +149,9 @@ class _RequestHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer()
 
+    def do_CONNECT(self) -> None:
+        self._answer()
+
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -154,7 +161,8 @@ class _RequestHandler(BaseHTTPRequestHandler):
         for name, value in reply.headers.items():
             self.send_header(name, value)
         if reply.pieces is None:
-            self.send_header("Content-Length", str(len(reply.body)))
+            if "Content-Length" not in reply.headers:
+                self.send_header("Content-Length", str(len(reply.body)))
             self.end_headers()
             self.wfile.write(reply.body)
         else:

@@ -47,7 +47,7 @@ def test_answer(stream: bool) -> None:
         "assistant", "Let me see.", tool_calls=(ToolCall("toolu_1", "execute_bash", json.dumps(ARGUMENTS)),)
     )
     assert completion.finish_reason == "tool_calls"
-    assert completion.usage == Usage(prompt=15, completion=7, cached=4)
+    assert completion.usage == Usage(prompt=15, completion=7, cached=4, cache_written=2)
     assert completion.model == "fake-1"
     if stream:
         assert deltas.text("content") == "Let me see."

@@ -4,6 +4,7 @@ loop.py        Agent, what callers use             limits.py     bounds and the 
 episode.py     sandbox mode: turns and tool calls  context.py    the conversation, and making it fit the window
 completion.py  llm mode: one completion            calls.py      awaiting a call while events go on
 base.py        what both modes share               documents.py  a task's documents, in and as text
+accounting.py  what each call used               prices.py     what models cost
 prompts/       all that is said to the model
 """
 

@@ -8,12 +8,12 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from workroom.agent.accounting import Bookkeeper, token_usage
 from workroom.agent.calls import Pending
 from workroom.agent.context import Context, Trimmed
 from workroom.agent.limits import Account
-from workroom.agent.shorten import estimate
 from workroom.errors import ContextOverflow, ImagesRefused, ModelError, SandboxError, WorkroomError
-from workroom.models.base import Completion, Delta, Message, Sampling, Usage
+from workroom.models.base import Completion, Delta, Message, Sampling
 from workroom.models.messages import merged, unique_ids
 from workroom.models.retry import complete
 from workroom.trajectory.events import (
@@ -27,7 +27,6 @@ from workroom.trajectory.events import (
     ModelDelta,
     ModelWaiting,
     StopReason,
-    TokenUsage,
 )
 from workroom.trajectory.reader import whole_text
 
@@ -57,7 +56,8 @@ class BaseEpisode:
         self.error: str | None = None
         self._wake = wake
         self._seq = 0 if history is None else history.next
-        self._previous: Usage | None = None
+        self.books = Bookkeeper(self.account, self.context)
+        self._streamed = 0  # characters of the answer under way
 
     async def run(self) -> AsyncGenerator[Event, None]:
         """All events, the last one always EpisodeFinished."""
@@ -87,9 +87,7 @@ class BaseEpisode:
                 answer=answer,
                 error=self.error,
                 turns=account.turns,
-                usage=TokenUsage(
-                    **_counts(account.usage), environment=account.environment, estimated=account.estimated
-                ),
+                usage=token_usage(account.usage, account.environment, estimated=account.estimated),
                 cost=account.cost,
                 duration=account.elapsed,
                 model_seconds=account.model_seconds,
@@ -163,20 +161,21 @@ class BaseEpisode:
             finally:
                 self.account.model_seconds += time.monotonic() - began
             if pending.ended is not None:
-                self.end("interrupted" if pending.ended == "interrupted" else "max_time")
+                self.books.ended(self._streamed)
+                self.end(pending.ended)
                 return
             try:
                 completion = pending.result()
-            except ContextOverflow as error:
-                if error.window is not None:
-                    self.context.window = error.window
-                trimmed = await self.context.cut(self.sampling.max_tokens)
-                if not trimmed:
+            except ModelError as error:
+                self.books.failed(error.usage)
+                if isinstance(error, ContextOverflow):
+                    if error.window is not None:
+                        self.context.window = error.window
+                    trimmed = await self.context.cut(self.sampling.max_tokens)
+                elif isinstance(error, ImagesRefused):
+                    trimmed = self.context.limit_pictures(error.most)
+                else:
                     raise
-                yield self._trimmed(trimmed)
-                continue
-            except ImagesRefused as error:
-                trimmed = self.context.limit_pictures(error.most)
                 if not trimmed:
                     raise
                 yield self._trimmed(trimmed)
@@ -186,6 +185,7 @@ class BaseEpisode:
 
     def _start(self) -> Callable[[Pending[Completion]], Coroutine[Any, Any, Completion]]:
         turn = self.account.turns
+        self._streamed = 0
 
         async def call(pending: Pending[Completion]) -> Completion:
             stopper: asyncio.Task[None] | None = None
@@ -195,13 +195,18 @@ class BaseEpisode:
                 pending.end("interrupted")
 
             def on_delta(delta: Delta) -> None:
+                self._streamed += len(delta.text)
                 pending.emit(ModelDelta(turn=turn, kind=delta.kind, text=whole_text(delta.text)))
 
-            def on_wait(attempt: int, seconds: float, error: Exception) -> None:
+            def on_wait(attempt: int, seconds: float, error: ModelError) -> None:
                 nonlocal stopper
                 stopper = stopper or asyncio.create_task(stop_waiting())
-                waiting = ModelWaiting(turn=turn, attempt=attempt, seconds=seconds, error=whole_text(str(error)))
-                pending.emit(waiting)
+                used = self.books.failed(error.usage)
+                self._streamed = 0
+                text = whole_text(str(error))
+                pending.emit(ModelWaiting(turn=turn, attempt=attempt, seconds=seconds, error=text, usage=used))
+                if spent := self.account.spent():
+                    pending.end(spent)
 
             try:
                 return await complete(
@@ -249,7 +254,7 @@ class BaseEpisode:
         )
         reasoning = whole_text(message.reasoning) if message.reasoning else None
         message = replace(message, content=whole_text(message.content), reasoning=reasoning, tool_calls=calls)
-        usage = self._count(completion, message)
+        usage = self.books.answered(completion, message)
         self.context.add(message)
         if completion.usage is not None:
             self.context.measured(completion.usage)
@@ -266,42 +271,3 @@ class BaseEpisode:
                 first_token=completion.first_token,
             )
         )
-
-    def _count(self, completion: Completion, message: Message) -> TokenUsage:
-        """The usage of this call, estimated where the server tells none; adds it to the account."""
-        usage = completion.usage
-        if usage is None:
-            usage = Usage(prompt=self.context.size(), completion=estimate(message))
-        environment = self._environment(usage)
-        self._previous = usage
-        account = self.account
-        account.usage += usage
-        account.environment += environment
-        account.estimated = account.estimated or completion.usage is None
-        return TokenUsage(**_counts(usage), environment=environment, estimated=completion.usage is None)
-
-    def _environment(self, usage: Usage) -> int:
-        """Tokens that observations added since the last call: what the prompt grew by beyond the model's own reply.
-
-        Servers differ in whether earlier reasoning is part of the next prompt; of the two results the one nearer to
-        the size of the observations is right.
-        """
-        if self._previous is None:
-            return 0
-        added = 0
-        for message in reversed(self.context.messages):
-            if message.role == "assistant":
-                break
-            added += estimate(message)
-        growth = usage.prompt - self._previous.prompt - self._previous.completion
-        nearest = min((growth, growth + self._previous.reasoning), key=lambda tokens: abs(tokens - added))
-        return max(nearest, 0)
-
-
-def _counts(usage: Usage) -> dict[str, int]:
-    return {
-        "prompt": usage.prompt,
-        "completion": usage.completion,
-        "cached": usage.cached,
-        "reasoning": usage.reasoning,
-    }

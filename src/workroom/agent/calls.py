@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from workroom.trajectory.events import Event
+    from workroom.trajectory.events import Event, StopReason
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ class Pending(Generic[T]):
     """
 
     def __init__(self, start: Callable[["Pending[T]"], Coroutine[Any, Any, T]]) -> None:
-        self.ended: str | None = None
+        self.ended: StopReason | None = None
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue()
         self._task = asyncio.create_task(start(self))
         self._task.add_done_callback(lambda _: self._queue.put_nowait(None))
@@ -25,7 +25,7 @@ class Pending(Generic[T]):
     def emit(self, event: "Event") -> None:
         self._queue.put_nowait(event)
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: "StopReason") -> None:
         if not self._task.done():
             self.ended = reason
             self._task.cancel()

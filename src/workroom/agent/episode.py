@@ -205,20 +205,27 @@ class Episode(BaseEpisode):
             first = next(iter(self.tools), "")
             text = f"Error: there is no tool {shorten(call.name)!r}; the tools are: {names}. {right(first)}".rstrip()
             return Observation(text, is_error=True)
+        allowed = self.account.tool_time(last=self._is_last())
+        if allowed is not None and allowed <= 0:
+            return self._out_of_time()
         try:
-            async with asyncio.timeout(self.account.seconds_left):
+            async with asyncio.timeout(allowed) as scope:
                 observation = await tool(parse(call.arguments, tool.spec), self.sandbox)
         except (ToolError, TransferError) as error:
             return Observation(f"Error: {error}", is_error=True)
         except TimeoutError:
-            left = self.account.seconds_left
-            if left is None or left > 0:
+            if not scope.expired():
                 raise
-            self.end("max_time")
-            return Observation(render("not_run", why="max_time"), is_error=True, facts={"not_run": "max_time"})
+            return self._out_of_time()
         if observation.ends:
             return await self._submit(observation)
         return observation
+
+    def _out_of_time(self) -> Observation:
+        if not self._is_last():
+            return Observation(render("not_run", why="last_turn"), is_error=True, facts={"not_run": "last_turn"})
+        self.end("max_time")
+        return Observation(render("not_run", why="max_time"), is_error=True, facts={"not_run": "max_time"})
 
     async def _submit(self, observation: Observation) -> Observation:
         """Ends the episode; but where the answer is missing, the model is told so once, if it still has a turn."""
@@ -246,6 +253,10 @@ class Episode(BaseEpisode):
                 **self.account.for_prompt(),
             )
 
+    def _is_last(self) -> bool:
+        """Whether the model was asked for its final answer."""
+        return "nearly_used" in self._told or self.account.turns >= self.agent.limits.max_turns
+
     def _closing(self) -> Event | None:
         """The request for the final answer: before the last turn, and once where another budget is nearly used up."""
         if self.account.turns == self.agent.limits.max_turns - 1:
@@ -264,6 +275,7 @@ class Episode(BaseEpisode):
     def note_assistant(self, event: AssistantTurn) -> None:
         """Takes up an earlier turn of the model."""
         self._silent = 0 if event.calls else self._silent + 1
+        self.books.take_up(event.usage)
 
     def note_answer(self, call: Call, *, is_error: bool, facts: Mapping[str, Any]) -> None:
         """Takes up an earlier answer to a call."""

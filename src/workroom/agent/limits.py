@@ -3,7 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from workroom.errors import ConfigError
 from workroom.models.base import Usage
@@ -38,16 +38,28 @@ class EpisodeLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pricing:
-    """What tokens cost, in USD per million: prompt tokens, those of them read from the cache, completion tokens."""
+    """What tokens cost, in USD per million: prompt tokens, those of them read from the provider's cache, those put into
+    it (None: as much as the others), completion tokens."""
 
     input: float
     cached: float
     output: float
+    written: float | None = None
 
     def cost(self, usage: Usage) -> float:
-        """USD of one or more calls."""
-        fresh = max(usage.prompt - usage.cached, 0)
-        return (fresh * self.input + usage.cached * self.cached + usage.completion * self.output) / 1e6
+        """USD of a call."""
+        fresh = max(usage.prompt - usage.cached - usage.cache_written, 0)
+        prompt = fresh * self.input + usage.cached * self.cached
+        prompt += usage.cache_written * (self.input if self.written is None else self.written)
+        return (prompt + usage.completion * self.output) / 1e6
+
+
+class Prices(Protocol):
+    """Something that knows what a call costs: `Pricing`, or a list of prices."""
+
+    def cost(self, usage: Usage) -> float | None:
+        """USD of one call, None where the price is not known."""
+        ...
 
 
 @dataclass
@@ -55,7 +67,7 @@ class Account:
     """What an episode has used so far. Times are in seconds."""
 
     limits: EpisodeLimits
-    pricing: Pricing | None = None
+    pricing: Prices | None = None
     turns: int = 0
     usage: Usage = field(default_factory=Usage)
     environment: int = 0
@@ -63,6 +75,7 @@ class Account:
     model_seconds: float = 0.0
     tool_seconds: float = 0.0
     started: float = field(default_factory=time.monotonic)
+    _cost: float | None = 0.0
     _largest: "dict[Spent, float]" = field(default_factory=dict)
     _before: "dict[Spent, float]" = field(default_factory=dict)
 
@@ -73,7 +86,7 @@ class Account:
     @property
     def cost(self) -> float | None:
         """USD so far, None where the prices are not known."""
-        return self.pricing.cost(self.usage) if self.pricing else None
+        return self._cost if self.pricing else None
 
     @property
     def seconds_left(self) -> float | None:
@@ -94,17 +107,37 @@ class Account:
         self.turns, self.started = turns, time.monotonic() - elapsed
         self._before = self._used()
 
+    def add(self, usage: Usage, *, environment: int = 0, estimated: bool = False) -> None:
+        """Counts one model call, be it that it failed."""
+        self.usage += usage
+        self.environment += environment
+        self.estimated = self.estimated or estimated
+        cost = self.pricing.cost(usage) if self.pricing else None
+        self._cost = None if cost is None or self._cost is None else self._cost + cost
+
     def exceeded(self) -> "StopReason | None":
         """The limit that is reached, if one is."""
-        if self.turns >= self.limits.max_turns:
-            return "max_turns"
+        return "max_turns" if self.turns >= self.limits.max_turns else self.spent()
+
+    def spent(self) -> "StopReason | None":
+        """The bound on tokens, cost or time that is reached, if one is."""
         return next((_REASONS[name] for name, (left, _) in self._left().items() if left <= 0), None)
 
     def nearly_used(self) -> bool:
         """Whether a bound but that of turns leaves less than a tenth, or less than the two costliest turns took."""
-        return any(
-            left < max(0.1 * bound, 2 * self._largest.get(name, 0.0)) for name, (left, bound) in self._left().items()
-        )
+        now = self._used()
+        for name, (left, bound) in self._left().items():
+            largest = max(self._largest.get(name, 0.0), now[name] - self._before.get(name, now[name]))
+            if left < max(0.1 * bound, 2 * largest):
+                return True
+        return self.limits.max_time is not None and (self.tool_time() or 0.0) <= 0
+
+    def tool_time(self, *, last: bool = False) -> float | None:
+        """Seconds that tools may still take, None for no bound. But in the `last` turn, time for one more is kept."""
+        left, bound = self.seconds_left, self.limits.max_time
+        if left is None or bound is None or last:
+            return left
+        return left - max(0.1 * bound, 2 * self.model_seconds / max(self.turns, 1))
 
     def remaining(self) -> dict[str, float | None]:
         """What is left of each bound, None where there is none."""

@@ -5,13 +5,14 @@ from collections import deque
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Literal
 
-from workroom.agent.limits import EpisodeLimits, Pricing
+from workroom.agent.limits import EpisodeLimits
 from workroom.errors import ConfigError
 from workroom.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
+    from workroom.agent.limits import Prices
     from workroom.models.base import Model, Sampling
     from workroom.models.retry import RetryPolicy
     from workroom.sandbox import Sandbox
@@ -45,7 +46,7 @@ class Agent:
         tools: "Sequence[Tool] | None" = None,
         sampling: "Sampling | None" = None,
         retry: "RetryPolicy | None" = None,
-        pricing: Pricing | None = None,
+        pricing: "Prices | None" = None,
         after_turn: "Callable[[int], Awaitable[None]] | None" = None,
     ) -> None:
         if mode not in ("sandbox", "llm"):

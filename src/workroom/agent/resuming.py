@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from workroom.agent.accounting import charge
 from workroom.models.base import Image, Message, ToolCall, Usage
 from workroom.trajectory.events import AssistantTurn, Call, Event, ToolFinished
 
@@ -60,16 +61,9 @@ def _answers(events: Iterable[Event]) -> Iterable[ToolFinished]:
 
 def count_used(account: "Account", history: "History") -> None:
     """Charges the account with the turns that are kept, and with the tokens and seconds of all that was done."""
-    for event in history.used:
-        if event.type == "assistant":
-            account.usage += _usage(event.usage)
-            account.environment += event.usage.environment
-            account.estimated = account.estimated or event.usage.estimated
-            account.model_seconds += event.duration
-        elif event.type == "model_waiting" and event.usage is not None:
-            account.usage += _usage(event.usage)
-        elif event.type == "tool":
-            account.tool_seconds += event.duration
+    charge(account, history.used)
+    account.model_seconds += sum(event.duration for event in history.used if event.type == "assistant")
+    account.tool_seconds += sum(event.duration for event in _answers(history.used))
     account.go_on(history.turn, max(event.elapsed for event in history.used))
 
 

@@ -51,8 +51,9 @@ def with_verb(arguments: Sequence[str]) -> list[str]:
 def complain(error: WorkroomError) -> int:
     """One sentence on stderr; gives the exit code."""
     from workroom.cli.text import one_line
+    from workroom.redaction import Redactor
 
-    sys.stderr.write(f"workroom: {one_line(str(error))}\n")
+    sys.stderr.write(f"workroom: {one_line(Redactor().text(str(error)))}\n")
     return error.exit_code
 
 

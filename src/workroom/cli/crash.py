@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 from workroom.cli.text import one_line
+from workroom.redaction import Redactor
 
 
 def report_crash(error: BaseException, folder: Path | None = None) -> int:
@@ -39,4 +40,4 @@ def _without_secrets(text: str) -> str:
     for name, value in os.environ.items():
         if len(value) >= 8 and name.upper().endswith(("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")):
             text = text.replace(value, f"<{name}>")
-    return text
+    return Redactor().text(text)

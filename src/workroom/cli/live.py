@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from workroom.cli.text import cut, fold, harmless, one_line
+from workroom.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,6 +48,7 @@ class View:
     quiet: bool = False
     max_turns: int | None = None
     width: int | None = None
+    _redactor: Redactor = field(default_factory=Redactor)
     _calls: dict[str, "Call"] = field(default_factory=dict)
     _shown: set[str] = field(default_factory=set)
     _tokens: int = 0
@@ -111,6 +113,8 @@ class View:
         self._streamed = (self._streamed + event.text)[-_TAIL:]
 
     def _on_model_waiting(self, event: Any) -> None:
+        if event.usage is not None:
+            self._tokens += event.usage.prompt + event.usage.completion
         self.notice(f"{event.error}; trying again in {event.seconds:.0f} s (try {event.attempt})")
         self._now(f"turn {event.turn} · waiting to try again")
 
@@ -199,7 +203,7 @@ class View:
         if self._broken or self.quiet:
             return
         try:
-            self.stream.write(text)
+            self.stream.write(self._redactor.text(text))
             self.stream.flush()
         except OSError:
             self._broken = True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from workroom.cli.live import View, wants_colour
 from workroom.cli.text import harmless, one_line
+from workroom.redaction import Redactor
 
 if TYPE_CHECKING:
     from workroom.trajectory.events import Event
@@ -26,6 +27,7 @@ class Screen:
         colour = sys.stdout.isatty() and wants_colour(sys.stderr, os.environ)
         live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self.as_json = as_json
+        self._redactor = Redactor()
         self.view = View(sys.stderr, colour=colour, live=live, quiet=quiet, max_turns=max_turns)
 
     def event(self, event: "Event") -> None:
@@ -36,7 +38,7 @@ class Screen:
 
     def line(self, record: dict[str, Any]) -> None:
         """One JSON line on stdout; ASCII only, so that no terminal can be told anything by it."""
-        self._write(json.dumps(record) + "\n")
+        self._write(json.dumps(self._redactor.value(record)) + "\n")
 
     def answer(self, text: str) -> None:
         """The answer alone. What a terminal would obey is shown as `\\u{..}`; answer.txt has the exact text."""
@@ -46,7 +48,7 @@ class Screen:
     def error(self, message: str) -> None:
         """One sentence that is shown even with `--quiet`."""
         self.view.close()
-        sys.stderr.write(f"workroom: {one_line(message)}\n")
+        sys.stderr.write(f"workroom: {one_line(self._redactor.text(message))}\n")
 
     def _write(self, text: str) -> None:
         try:

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from workroom.errors import BadRequest, ContextOverflow, ImagesRefused
 from workroom.models.anthropic_wire import Answer, wire_request
 from workroom.models.base import Completion, Delta, Message, ModelHints, Sampling, ToolSpec
-from workroom.models.endpoint import IDLE_TIMEOUT, Endpoint
+from workroom.models.endpoint import IDLE_TIMEOUT, Endpoint, Timing
 from workroom.models.failures import room
 from workroom.models.messages import merged
 
@@ -21,10 +20,7 @@ _ALLOWED_OUTPUT = re.compile(r"max_tokens: \d+ > (\d+)")
 
 
 class AnthropicModel:
-    """A model behind the Messages API.
-
-    `timeout`: seconds for a whole answer; `idle`: the longest silence within a stream.
-    """
+    """A model behind the Messages API. `timeout`, `first`, `idle`: as of `Endpoint`, in seconds."""
 
     def __init__(
         self,
@@ -33,6 +29,7 @@ class AnthropicModel:
         base_url: str,
         api_key: str,
         timeout: float = 3600.0,
+        first: float | None = None,
         idle: float = IDLE_TIMEOUT,
         hints: ModelHints | None = None,
     ) -> None:
@@ -40,7 +37,9 @@ class AnthropicModel:
         self.window: int | None = None
         self.hints = hints or ModelHints()
         self._served_name = name.partition("/")[2]
-        self._endpoint = Endpoint("anthropic", name, base_url=base_url, api_key=api_key, timeout=timeout, idle=idle)
+        self._endpoint = Endpoint(
+            "anthropic", name, base_url=base_url, api_key=api_key, timeout=timeout, first=first, idle=idle
+        )
         self._allowed_output: int | None = None
         self._refused: set[str] = set()
 
@@ -81,16 +80,15 @@ class AnthropicModel:
         await self._endpoint.aclose()
 
     async def _call(self, body: Mapping[str, Any], turn: int, on_delta: Callable[[Delta], None] | None) -> Completion:
-        started = time.monotonic()
-        answer = Answer()
-        first = await self._endpoint.ask("/v1/messages", body, answer, on_delta)
+        answer, timing = Answer(), Timing()
+        await self._endpoint.ask("/v1/messages", body, answer, on_delta, timing)
         return Completion(
             message=answer.message(turn),
             finish_reason=answer.finish_reason,
             usage=answer.usage,
             model=answer.model or self._served_name,
-            duration=time.monotonic() - started,
-            first_token=first,
+            duration=timing.duration,
+            first_token=timing.first,
         )
 
     def _body(

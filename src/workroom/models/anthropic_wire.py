@@ -149,10 +149,12 @@ class Answer:
             return None
         count = {key: int(value) for key, value in self._usage.items() if isinstance(value, int)}
         cached = count.get("cache_read_input_tokens", 0)
+        written = count.get("cache_creation_input_tokens", 0)
         return Usage(
-            prompt=count.get("input_tokens", 0) + count.get("cache_creation_input_tokens", 0) + cached,
+            prompt=count.get("input_tokens", 0) + written + cached,
             completion=count.get("output_tokens", 0),
             cached=cached,
+            cache_written=written,
         )
 
     def _provider(self, calls: Sequence[ToolCall]) -> Mapping[str, Any] | None:

@@ -69,13 +69,15 @@ class Message:
 class Usage:
     """Token counts of one or more model calls, as the server reported them.
 
-    `prompt` includes `cached`; `completion` includes `reasoning`.
+    `prompt` includes `cached` (read from the provider's cache) and `cache_written` (put into it); `completion` includes
+    `reasoning`.
     """
 
     prompt: int = 0
     completion: int = 0
     cached: int = 0
     reasoning: int = 0
+    cache_written: int = 0
 
     @property
     def total(self) -> int:
@@ -87,6 +89,7 @@ class Usage:
             self.completion + other.completion,
             self.cached + other.cached,
             self.reasoning + other.reasoning,
+            self.cache_written + other.cache_written,
         )
 
 

@@ -4,31 +4,34 @@ The SDK does connections, headers and event streams; its own retries are off, an
 a server's extra fields survive and a strange reply is classed here rather than half parsed there.
 """
 
-import ipaddress
 import json
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Protocol
-from urllib.parse import urlsplit
 
-from workroom.errors import BadRequest, ConfigError, ModelError, Overloaded
-from workroom.models.base import Delta
+from workroom.errors import ConfigError, ModelError, Overloaded
+from workroom.models.address import host_of, is_loopback
+from workroom.models.base import Delta, Usage
 from workroom.models.failures import Provider, classify
+from workroom.redaction import remember, remember_url
 
 if TYPE_CHECKING:
     import ssl
 
     import httpx2
 
+    from workroom.models.watch import Watch
+
 CONNECT_TIMEOUT = 10.0
 IDLE_TIMEOUT = 600.0
+CHARACTERS_PER_TOKEN = 4
 _END = object()
-_MALFORMED = (LookupError, TypeError, ValueError, AttributeError)
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 class Answer(Protocol):
@@ -37,12 +40,25 @@ class Answer(Protocol):
     @property
     def complete(self) -> bool: ...
 
+    @property
+    def usage(self) -> Usage | None: ...
+
     def feed(self, event: Any) -> list[Delta]: ...
 
 
-class Endpoint:
-    """POSTs JSON. `timeout`: seconds for a whole answer; `idle`: the longest silence within a stream.
+@dataclass
+class Timing:
+    """Seconds of one request, without those that it queued for: in all, and to the first piece of a stream."""
 
+    duration: float = 0.0
+    first: float | None = None
+
+
+class Endpoint:
+    """POSTs JSON. `timeout`: seconds for a whole answer, in which a model may think in silence.
+
+    `first`: seconds of silence before the first piece of a stream, None for the whole `timeout`; `idle`: of silence
+    after it. Comments of a stream that keep it alive end a silence. What a call waits for its turn is no part of these.
     Raises ConfigError for a base URL that is none, or a key that no HTTP header can hold.
     """
 
@@ -54,9 +70,10 @@ class Endpoint:
         base_url: str,
         api_key: str,
         timeout: float,
+        first: float | None = None,
         idle: float = IDLE_TIMEOUT,
     ) -> None:
-        hostname, host = _host(base_url)
+        hostname, host = host_of(base_url)
         key_name = f"{sdk.upper()}_API_KEY"
         if not (api_key.isascii() and api_key.isprintable()):
             raise ConfigError(f"{key_name} holds characters that no key has; set it again")
@@ -64,9 +81,12 @@ class Endpoint:
         self._sdk_name = sdk
         self._base_url = base_url
         self._api_key = api_key
+        remember(api_key)
+        remember_url(base_url)
         self._timeout = timeout
-        self._idle = min(idle, timeout)
-        self._direct = _is_loopback(hostname)
+        self._first = timeout if first is None else first
+        self._idle = idle
+        self._direct = is_loopback(hostname)
         self._client: Any = None
         self._loop: Any = None
 
@@ -78,49 +98,33 @@ class Endpoint:
             await to_thread.run_sync(import_module, self._sdk_name)
 
     async def ask(
-        self, path: str, body: Mapping[str, Any], answer: Answer, on_delta: Callable[[Delta], None] | None
-    ) -> float | None:
-        """Fills `answer`, as a stream where the body asks for one. The result: seconds to the first piece of a stream.
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        answer: Answer,
+        on_delta: Callable[[Delta], None] | None,
+        timing: Timing,
+    ) -> None:
+        """Fills `answer`, as a stream where the body asks for one, and `timing`.
 
-        An answer that was cut before its end raises Overloaded; one that was cut after it is taken as it is.
+        An answer that was cut before its end raises Overloaded; one that was cut after it is taken as it is. An error
+        tells in `usage` what the server had reported or sent until then. Raises ModelError classes only.
         """
-        started = time.monotonic()
-        first: float | None = None
+        from workroom.models.throttle import FEW, MANY, throttle_of
 
-        def take(event: Any) -> None:
-            nonlocal first
+        throttle = throttle_of(self.provider.host, self._api_key, MANY if self._direct else FEW)
+        async with throttle.place() as taken:
+            exchange = _Exchange(answer, on_delta, timing, bool(body.get("stream")), time.monotonic())
             try:
-                deltas = answer.feed(event)
-            except _MALFORMED as error:
-                raise self._nonsense(f"a reply of a wrong form ({error})") from None
-            if deltas and first is None:
-                first = time.monotonic() - started
-            if on_delta is not None:
-                for delta in deltas:
-                    on_delta(delta)
-
-        streamed = bool(body.get("stream"))
-        try:
-            whole = await self.post(path, body, take if streamed else None)
-            if whole is not None:
-                take(whole)
-            if not answer.complete:
-                raise self._nonsense("an answer that ends before it is complete")
-        except ModelError:
-            if not answer.complete:
-                raise
-        return first if streamed else None
-
-    async def post(self, path: str, body: Mapping[str, Any], on_event: Callable[[Any], None] | None = None) -> Any:
-        """The reply's JSON. With `on_event` a stream is read, event by event, and the result is None.
-
-        A server that answers a streaming request with one JSON body is served too. Raises ModelError classes only.
-        """
-        import anyio
-
-        with anyio.move_on_after(self._timeout):
-            return await (self._whole(path, body) if on_event is None else self._stream(path, body, on_event))
-        raise Overloaded(f"{self.provider.model}: no complete answer within {self._timeout:g} s")
+                await self._post(path, body, exchange, taken)
+                if not answer.complete:
+                    raise self._nonsense("an answer that ends before it is complete")
+            except ModelError as error:
+                if not answer.complete:
+                    error.usage = exchange.used()
+                    raise
+            finally:
+                timing.duration = time.monotonic() - exchange.started
 
     async def aclose(self) -> None:
         """Frees the connections; safe to call twice, and in another event loop than the one of the calls."""
@@ -130,32 +134,72 @@ class Endpoint:
         if client is not None and self._loop == anyio.lowlevel.current_token():
             await client.close()
 
-    async def _whole(self, path: str, body: Mapping[str, Any]) -> Any:
+    async def _post(self, path: str, body: Mapping[str, Any], exchange: "_Exchange", taken: Callable[[], None]) -> None:
+        """A server that answers a streaming request with one JSON body is served too."""
+        from workroom.models.watch import Watch
+
+        client = self._connected()
+        first = self._first if exchange.streamed else self._timeout
+        watch = Watch(first=first, idle=self._idle, total=self._timeout)
+        with watch.scope:
+            if exchange.streamed:
+                await self._stream(client, path, body, exchange, watch, taken)
+            else:
+                await self._whole(client, path, body, exchange)
+                taken()
+            return
+        raise Overloaded(f"{self.provider.model}: {watch.reason()}")
+
+    async def _whole(self, client: Any, path: str, body: Mapping[str, Any], exchange: "_Exchange") -> None:
         import httpx2
 
         with self._classed():
-            # A model may think for long before the one reply comes: silence is bounded by the whole time alone.
-            options = {"timeout": httpx2.Timeout(self._timeout, connect=CONNECT_TIMEOUT)}
-            response = await self._connected().post(path, cast_to=httpx2.Response, body=body, options=options)
-            return self._decoded(response)
+            response = await client.post(path, cast_to=httpx2.Response, body=body)
+            reply = self._decoded(response)
+        self._take(exchange, reply)
 
-    async def _stream(self, path: str, body: Mapping[str, Any], on_event: Callable[[Any], None]) -> Any:
+    async def _stream(
+        self,
+        client: Any,
+        path: str,
+        body: Mapping[str, Any],
+        exchange: "_Exchange",
+        watch: "Watch",
+        taken: Callable[[], None],
+    ) -> None:
+        from workroom.models.watch import WatchedStream
+
         with self._classed():
-            client = self._connected()
             stream_class = self._sdk.AsyncStream[object]
             stream = await client.post(path, cast_to=object, body=body, stream=True, stream_cls=stream_class)
+        taken()
+        watch.alive()
         async with stream:
-            if "event-stream" not in stream.response.headers.get("content-type", ""):
+            response = stream.response
+            response.stream = WatchedStream(response.stream, watch.alive)
+            if "event-stream" not in response.headers.get("content-type", ""):
                 with self._classed():
-                    await stream.response.aread()
-                    return self._decoded(stream.response)
+                    await response.aread()
+                    reply = self._decoded(response)
+                self._take(exchange, reply)
+                return
             events = aiter(stream)
             while True:
                 with self._classed():
                     event = await anext(events, _END)
                 if event is _END:
-                    return None
-                on_event(event)
+                    return
+                if self._take(exchange, event):
+                    watch.begun()
+
+    def _take(self, exchange: "_Exchange", event: Any) -> bool:
+        """Whether a piece of the answer was in it. An error of the listener passes as it is."""
+        try:
+            deltas = exchange.answer.feed(event)
+        except _MALFORMED as error:
+            raise self._nonsense(f"a reply of a wrong form ({error})") from None
+        exchange.tell(deltas)
+        return bool(deltas)
 
     def _decoded(self, response: "httpx2.Response") -> Any:
         if not response.content.strip():
@@ -178,7 +222,8 @@ class Endpoint:
         if self._client is None or self._loop != loop:
             sdk = self._sdk
             client_class = sdk.AsyncOpenAI if self._sdk_name == "openai" else sdk.AsyncAnthropic
-            timeout = httpx2.Timeout(self._idle, connect=CONNECT_TIMEOUT)
+            # A silence is ended by the watch, which knows whether the answer has begun.
+            timeout = httpx2.Timeout(self._timeout, connect=CONNECT_TIMEOUT)
             # No proxy reaches this machine's own servers, whatever the environment says.
             http_client = None
             if self._direct:
@@ -198,53 +243,46 @@ class Endpoint:
         """Turns whatever the SDK raises into a ModelError, without a chain: the SDK's own texts may hold the key."""
         import httpx2
 
+        from workroom.models.transport import model_error
+
         try:
             yield
-        except (self._sdk.APIError, httpx2.HTTPError, httpx2.StreamError, ValueError) as error:
-            raise self._model_error(error) from None
-
-    def _model_error(self, error: Exception) -> ModelError:
-        import httpx2
-
-        sdk, who, host = self._sdk, self.provider.model, self.provider.host
-        if isinstance(error, sdk.APIStatusError):
-            response = error.response
-            body = _body(response) if response.status_code >= 400 else error.body
-            return classify(self.provider, response.status_code, body, response.headers)
-        if isinstance(error, (sdk.APITimeoutError, httpx2.TimeoutException)):
-            if isinstance(error.__cause__ or error, httpx2.ConnectTimeout):
-                return Overloaded(f"{who}: no connection to {host} within {CONNECT_TIMEOUT:g} s")
-            return Overloaded(f"{who}: {host} was silent for too long")
-        if isinstance(error, (sdk.APIConnectionError, httpx2.HTTPError, httpx2.StreamError)):
-            return self._connection_error(error.__cause__ or error)
-        if isinstance(error, sdk.APIError):  # an error event within a stream
-            return classify(self.provider, 200, error.body or str(error), {})
-        return self._nonsense(f"a reply that is no JSON ({self.provider.words(str(error))})")
+        except (self._sdk.APIError, httpx2.HTTPError, httpx2.StreamError, ValueError, RecursionError) as error:
+            raise model_error(self.provider, self._sdk, error, CONNECT_TIMEOUT) from None
 
     def _nonsense(self, what: str) -> Overloaded:
-        return Overloaded(f"{self.provider.model}: {self.provider.host} sent {what}")
+        from workroom.models.transport import nonsense
 
-    def _connection_error(self, cause: BaseException) -> ModelError:
-        who, host = self.provider.model, self.provider.host
-        words = self.provider.words(str(cause)) or type(cause).__name__
-        if "CERTIFICATE_VERIFY_FAILED" in words:
-            return BadRequest(f"{who}: the certificate of {host} is not trusted ({words}); set SSL_CERT_FILE")
-        if type(cause).__name__ == "ConnectError":
-            return Overloaded(f"{who}: no connection to {host} ({words}); is the server running, and --base-url right?")
-        return Overloaded(f"{who}: the connection to {host} broke ({words})")
+        return nonsense(self.provider, what)
 
 
-def _host(base_url: str) -> tuple[str, str]:
-    """The host's name, and what sentences say of it: never a user or a password that the URL may hold."""
-    try:
-        parts = urlsplit(base_url)
-        name, port = parts.hostname, parts.port
-    except ValueError:
-        name = None
-    if not name or parts.scheme not in ("http", "https"):
-        shown = re.sub(r"//[^/]*@", "//***@", base_url)
-        raise ConfigError(f"the base URL {shown!r} is no http:// or https:// address")
-    return name, name if port is None else f"{name}:{port}"
+@dataclass
+class _Exchange:
+    """One request under way: what it was answered, and when."""
+
+    answer: Answer
+    on_delta: Callable[[Delta], None] | None
+    timing: Timing
+    streamed: bool
+    started: float
+    received: int = 0  # characters
+
+    def tell(self, deltas: list[Delta]) -> None:
+        for delta in deltas:
+            if self.streamed and self.timing.first is None:
+                self.timing.first = time.monotonic() - self.started
+            self.received += len(delta.text)
+            if self.on_delta is not None:
+                self.on_delta(delta)
+
+    def used(self) -> Usage | None:
+        """What a call that failed has used; its prompt is 0 where the server did not tell it."""
+        reported = self.answer.usage
+        if reported is None and not self.received:
+            return None
+        usage = reported or Usage()
+        # A server that tells the prompt first has counted next to nothing of the completion by then.
+        return replace(usage, completion=max(usage.completion, self.received // CHARACTERS_PER_TOKEN))
 
 
 @cache
@@ -253,17 +291,3 @@ def _certificates() -> "ssl.SSLContext":
     import httpx2
 
     return httpx2.create_ssl_context(trust_env=False)
-
-
-def _body(response: "httpx2.Response") -> Any:
-    try:
-        return json.loads(response.content)
-    except ValueError:
-        return response.text
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -117,6 +117,8 @@ def classify(provider: Provider, status: int, body: Any, headers: Mapping[str, s
     who, host = provider.model, provider.host
     if status in (401, 403):
         return AuthError(f"{who}: {host} refused the API key {told}; check {provider.key_name}")
+    if status == 407:
+        return AuthError(f"{who}: the proxy on the way to {host} wants a login {told}; set it in HTTPS_PROXY")
     if status == 402 or (status == 429 and _QUOTA.search(marks)):
         return AuthError(f"{who}: the account has no credit or quota left {told}; top it up or use another key")
     if _too_long(status, marks):

@@ -10,6 +10,8 @@ from typing import Any
 
 from workroom.models.base import Image, Message, Sampling, ToolCall
 
+_DEEPEST = 64  # levels of a call's arguments that servers can be trusted to parse
+
 
 def tidy(messages: Iterable[Message]) -> list[Message]:
     """The messages without empty answers, neighbouring user messages joined, every text encodable.
@@ -66,10 +68,31 @@ def encodable(text: str) -> str:
 def arguments_object(call: ToolCall) -> dict[str, Any]:
     """The call's arguments as an object: servers parse the history's, and fail on what the model wrote wrong."""
     try:
-        value = json.loads(call.arguments or "{}")
+        value = json.loads(call.arguments or "{}", parse_constant=_no_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # an escaped half of a surrogate pair cannot be sent
     except (ValueError, RecursionError):
         value = None
-    return value if isinstance(value, dict) else {"invalid_json": encodable(call.arguments)}
+    if isinstance(value, dict) and not _deeper(value, _DEEPEST):
+        return value
+    return {"invalid_json": encodable(call.arguments)}
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether objects and lists are nested deeper than that."""
+    values = [value]
+    for _ in range(levels):
+        values = [
+            item
+            for outer in values
+            for item in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+        ]
+        if not values:
+            return False
+    return True
 
 
 def safe_name(name: str) -> str:

@@ -2,14 +2,13 @@
 
 import logging
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from workroom.errors import BadRequest, ContextOverflow, ImagesRefused, ModelError
 from workroom.models.base import Completion, Delta, FinishReason, Message, ModelHints, Sampling, ToolSpec
-from workroom.models.endpoint import IDLE_TIMEOUT, Endpoint
+from workroom.models.endpoint import IDLE_TIMEOUT, Endpoint, Timing
 from workroom.models.failures import ToolsUnsupported, room
 from workroom.models.messages import merged
 from workroom.models.openai_wire import Answer, wire_messages, wire_tools
@@ -28,8 +27,8 @@ _BROKEN_CALL = re.compile(r"failed to parse (?:tool call arguments|input at pos)
 class OpenAIModel:
     """A model behind a Chat Completions server.
 
-    `timeout`: seconds for a whole answer; `idle`: the longest silence within a stream. `extra`: further keys of every
-    request. What the server turns out not to take (a parameter, streaming) is left out from then on.
+    `timeout`, `first`, `idle`: as of `Endpoint`, in seconds. `extra`: further keys of every request. What the server
+    turns out not to take (a parameter, streaming) is left out from then on.
     """
 
     def __init__(
@@ -40,6 +39,7 @@ class OpenAIModel:
         api_key: str,
         served_name: str | None = None,
         timeout: float = 3600.0,
+        first: float | None = None,
         idle: float = IDLE_TIMEOUT,
         hints: ModelHints | None = None,
         window: int | None = None,
@@ -49,7 +49,9 @@ class OpenAIModel:
         self.window = window
         self.hints = hints or ModelHints()
         self._served_name = served_name if served_name is not None else name.partition("/")[2]
-        self._endpoint = Endpoint("openai", name, base_url=base_url, api_key=api_key, timeout=timeout, idle=idle)
+        self._endpoint = Endpoint(
+            "openai", name, base_url=base_url, api_key=api_key, timeout=timeout, first=first, idle=idle
+        )
         self._extra = dict(extra or {})
         self._refused: set[str] = set()
         # OpenAI's newer models know only the newer name; other servers may know only the older one.
@@ -95,12 +97,10 @@ class OpenAIModel:
         await self._endpoint.aclose()
 
     async def _call(self, body: Mapping[str, Any], turn: int, on_delta: Callable[[Delta], None] | None) -> Completion:
-        started = time.monotonic()
-        first: float | None = None
-        answer = Answer()
+        answer, timing = Answer(), Timing()
         finish: FinishReason | None = None
         try:
-            first = await self._endpoint.ask("/chat/completions", body, answer, on_delta)
+            await self._endpoint.ask("/chat/completions", body, answer, on_delta, timing)
         except ModelError as error:
             if not _BROKEN_CALL.search(str(error)):
                 raise
@@ -113,8 +113,8 @@ class OpenAIModel:
             finish_reason=finish or answer.finish_reason,
             usage=answer.usage,
             model=answer.model or self._served_name,
-            duration=time.monotonic() - started,
-            first_token=first,
+            duration=timing.duration,
+            first_token=timing.first,
         )
 
     def _body(

@@ -156,7 +156,7 @@ class Answer:
                     deltas.append(self._add(self._reasoning, "reasoning", text))
                 elif text := part.get("text"):
                     deltas.append(self._add(self._content, "content", text))
-        elif content:
+        elif content or (content := piece.get("refusal")):
             deltas.append(self._add(self._content, "content", content))
         for call in piece.get("tool_calls") or ():
             deltas += self._take_call(call, whole)

@@ -5,10 +5,10 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from workroom.errors import Overloaded, RateLimited
+from workroom.errors import ModelError, Overloaded, RateLimited
 from workroom.models.base import Completion, Delta, Message, Model, Sampling, ToolSpec
 
-OnWait = Callable[[int, float, Exception], None]
+OnWait = Callable[[int, float, ModelError], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,9 @@ async def complete(
         except (RateLimited, Overloaded) as error:
             seconds = policy.wait(attempt, error.retry_after)
             if reason := _give_up(policy, attempt, waited + seconds, error.retry_after):
-                raise type(error)(f"{error}; {reason}", error.retry_after) from None
+                last = type(error)(f"{error}; {reason}", error.retry_after)
+                last.usage = error.usage
+                raise last from None
             if on_wait is not None:
                 on_wait(attempt, seconds, error)
         await anyio.sleep(seconds)

@@ -25,15 +25,17 @@ StopReason = Literal[
 class TokenUsage(BaseModel):
     """Tokens of one model call, or the sum of an episode.
 
-    `prompt` (includes `cached`), `completion` (includes `reasoning`), as reported by the server. `environment`: tokens
-    that tool observations added to the context, estimated as the growth of the prompt between calls that the model's
-    own completions do not explain. `estimated` is True where the server reported nothing.
+    `prompt` (includes `cached`, read from the provider's cache, and `cache_written`, put into it) and `completion`
+    (includes `reasoning`), as reported by the server. `environment`: tokens that tool observations added to the
+    context, estimated as the growth of the prompt between calls that the model's own completions do not explain.
+    `estimated` is True where the server reported nothing.
     """
 
     model_config = ConfigDict(extra="forbid")
     prompt: int = 0
     completion: int = 0
     cached: int = 0
+    cache_written: int = 0
     reasoning: int = 0
     environment: int = 0
     estimated: bool = False

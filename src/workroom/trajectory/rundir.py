@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import workroom
 from workroom.errors import ConfigError
+from workroom.redaction import Redactor
 from workroom.trajectory.files import cannot_write, replace_file, to_json
 from workroom.trajectory.reader import kept, parse_events, read_json, whole_lines
 
@@ -42,6 +43,7 @@ class RunDirectory:
     run: dict[str, Any]
     events: "list[Event]" = field(default_factory=list)
     damaged: int = 0
+    redactor: Redactor = field(default_factory=Redactor)
     _fd: int = -1
     _recorded_at: float = field(default_factory=time.monotonic)
 
@@ -101,7 +103,7 @@ class RunDirectory:
                 raise ConfigError(f"the run in {directory} cannot go on: its run.json is missing or damaged")
             for leftover in directory.glob("*.tmp.*"):
                 leftover.unlink(missing_ok=True)
-            return cls(directory, run, events, damaged + (size < len(data)), fd)
+            return cls(directory, run, events, damaged + (size < len(data)), _fd=fd)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -151,13 +153,17 @@ class RunDirectory:
             self.run["sandbox"] = event.sandbox
             self.save()
 
-    def finish(self, files: "Iterable[FileEntry]" = (), *, status: Status | None = None) -> None:
+    def finish(self, files: "Iterable[FileEntry]" = (), *, status: Status | None = None) -> "list[FileEntry]":
         """Writes all that is derived, and `run.json` last; then drops the lock.
 
-        `files` are what was brought into `files_dir`. Without an `EpisodeFinished` event the run counts as interrupted.
+        `files` are what was brought into `files_dir`; the result is these once no key is in them. Without an
+        `EpisodeFinished` event the run counts as interrupted.
         """
         end = self.finished
-        entries = [asdict(entry) for entry in files]
+        cleaned, redacted = self.redactor.files(self.files_dir, files)
+        if redacted:
+            self.run["redacted"] = redacted
+        entries = [asdict(entry) for entry in cleaned]
         if end is not None:
             if end.answer is not None:
                 replace_file(self.path / "answer.txt", end.answer.encode("utf-8", "replace"))
@@ -179,6 +185,7 @@ class RunDirectory:
         self._sync()
         self.save(durable=True)
         self.close()
+        return cleaned
 
     def write_trajectory(self) -> Path:
         """Derives `trajectory.json` (ATIF) from the events, and the pictures that it names."""
@@ -192,7 +199,8 @@ class RunDirectory:
 
     def save(self, *, durable: bool = False) -> None:
         """Replaces `run.json`."""
-        replace_file(self.path / "run.json", to_json(self.run, indent=2).encode() + b"\n", durable=durable)
+        run = self.redactor.value(self.run)
+        replace_file(self.path / "run.json", to_json(run, indent=2).encode() + b"\n", durable=durable)
 
     def close(self) -> None:
         """Drops the lock. Safe to call twice."""
