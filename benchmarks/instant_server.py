@@ -1,7 +1,8 @@
 """A Chat Completions server that answers at once, in a process of its own: its CPU is not the harness's.
 
 It plays `script.py`: the model's name tells how many turns an episode has, and the number of assistant messages in a
-request which turn it is, so that any number of episodes are served at a time. `GET /first` tells when the first request came since the last time it was asked for.
+request which turn it is, so that any number of episodes are served at a time. `GET /first` tells when the first request
+came since it was asked the last time.
 """
 
 import asyncio
