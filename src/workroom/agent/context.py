@@ -26,6 +26,7 @@ class Context:
     _known: int = 0  # tokens of the first `_measured` messages, as the server counted them
     _measured: int = 0
     _shortened: set[int] = field(default_factory=set)
+    _estimates: list[int] = field(default_factory=list)  # of the first so many messages
 
     def add(self, message: Message) -> None:
         self.messages.append(message)
@@ -41,7 +42,9 @@ class Context:
         if not self._measured:
             tokens = sum(len(json.dumps(dict(tool.parameters))) + len(tool.description) for tool in self.tools)
             tokens //= CHARACTERS_PER_TOKEN
-        return tokens + sum(estimate(message) for message in self.messages[self._measured :])
+        for message in self.messages[len(self._estimates) :]:
+            self._estimates.append(estimate(message))
+        return tokens + sum(self._estimates[self._measured :])
 
     def fit(self, reply: int | None) -> int:
         """Shortens old observations where the next prompt would leave no room for a reply; returns how many."""
@@ -87,6 +90,7 @@ class Context:
             if index < self._measured:
                 self._known -= (len(message.content) - len(text)) // CHARACTERS_PER_TOKEN
             self.messages[index] = replace(message, content=text)
+            del self._estimates[index:]
             self._shortened.add(index)
         return len(indices)
 
