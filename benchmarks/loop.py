@@ -1,6 +1,6 @@
 """The loop against other harnesses, interleaved in one run: the same scripted answers, which come at once.
 
-    python -m benchmarks.loop [--quick] [--all] [--json]
+    python -m benchmarks.loop [--levels 1 64 512] [--quick] [--all] [--json]
 
 turn      CPU of the harness's process for a turn, with a tool that answers at once, in episodes of 10 and 50 turns
 rate      episodes of ten turns (nine commands and a submit) a second, 1, 64 and 512 at a time in one process
@@ -44,7 +44,7 @@ NAMES = {
 SAME_LOOP = ("mini-swe-agent, bubblewrap", "Inspect, workroom")  # differ from the row above only in the sandbox
 MOST = 512
 LIMIT = 400  # seconds for one measurement
-HELP = {OURS: "workroom", "mini-swe-agent": "minisweagent.run.mini", "Inspect": "inspect_ai"}
+HELP = {OURS: "workroom", "mini-swe-agent, local": "minisweagent.run.mini", "Inspect, local": "inspect_ai"}
 GOALS = "goals: at most 1 ms a turn in the process, 0.2 s to the help, 0.4 s to the first request"
 
 
@@ -68,10 +68,11 @@ class Figures:
 class Bench:
     """Runs workers and takes down what they tell."""
 
-    def __init__(self, server: str, folder: Path, *, quick: bool, complete: bool) -> None:
+    def __init__(self, server: str, folder: Path, levels: list[int], *, quick: bool, complete: bool) -> None:
         self.figures = Figures()
         self._server = server
         self._folder = folder
+        self._levels = levels
         self._quick = quick
         self._complete = complete
         self._started = 0
@@ -110,8 +111,7 @@ class Bench:
                             self.figures.add(name, f"ms a turn of {turns}", told)
 
     def rates(self) -> None:
-        levels = (1, 8) if self._quick else (1, 64, MOST)
-        for level in levels:
+        for level in self._levels:
             for number in range(1 if self._quick or level == MOST else 3):
                 for name in self.names:
                     inspect = name.startswith("Inspect")
@@ -132,7 +132,7 @@ class Bench:
     def commands(self) -> None:
         for number in range(3 if self._quick else 11):
             for name, module in HELP.items():
-                if util.find_spec(module.partition(".")[0]) and (name == OURS or number < 3):
+                if name in self.names and (name == OURS or number < 3):
                     self._timed(name, "--help, s", partial(self._help, module))
             self._timed(OURS, "first request, s", self._until_first_request)
 
@@ -179,15 +179,24 @@ def show(medians: dict[str, dict[str, float]], failed: list[str]) -> None:
         print(f"not measured: {words}")
 
 
+def load() -> str:
+    """What else this machine was doing; the figures are worth little where it exceeds the number of cores by far."""
+    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--levels", type=int, nargs="+", default=[1, 64, MOST], help="episodes at a time")
     parser.add_argument("--quick", action="store_true", help="few of everything")
     parser.add_argument("--all", action="store_true", help="also what takes many minutes")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     ensure_image()
+    before = load()
     with tempfile.TemporaryDirectory() as folder, instant_server() as server:
-        bench = Bench(server, Path(folder), quick=options.quick, complete=options.all)
+        bench = Bench(
+            server, Path(folder), [1, 8] if options.quick else options.levels, quick=options.quick, complete=options.all
+        )
         for part in (bench.turns, bench.commands, bench.memory, bench.rates):
             part()
             print(f"{part.__name__} done", file=sys.stderr, flush=True)
@@ -196,6 +205,7 @@ def main() -> None:
         print(json.dumps({"medians": medians, "samples": bench.figures.samples, "failed": bench.figures.failed}))
     else:
         show(medians, bench.figures.failed)
+        print(f"at the start: {before}; at the end: {load()}")
 
 
 if __name__ == "__main__":
