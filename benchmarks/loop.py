@@ -8,8 +8,8 @@ memory    of the harness's process, for each of 128 episodes that have had nine 
 command   whole processes: `--help`, and from the start of `workroom run` until its first request is at the server
 
 Each figure comes from processes of its own (`harnesses.py`), which take turns; times and rates are medians. A harness
-that is missing here, or fails, is named below the table with the reason. Inspect takes minutes for 512 episodes, and does so
-only with `--all`.
+that is missing here, or fails, is named below the table with the reason. With 512 episodes Inspect takes minutes, and
+is measured only with `--all`.
 """
 
 import argparse
