@@ -97,7 +97,7 @@ class Bench:
         except subprocess.TimeoutExpired:
             self.figures.failed.append(f"{name}, {measure} {arguments}: not done within {LIMIT} s")
         except subprocess.CalledProcessError as error:
-            self.figures.failed.append(f"{name}, {measure}: {error.stderr.strip().splitlines()[-1:]}")
+            self.figures.failed.append(f"{name}, {measure}: {_last_line(error)}")
         else:
             return json.loads(done.stdout.splitlines()[-1])
         return None
@@ -142,26 +142,33 @@ class Bench:
     def _timed(self, name: str, column: str, seconds: Callable[[], float]) -> None:
         try:
             self.figures.add(name, column, seconds())
-        except (OSError, subprocess.CalledProcessError) as error:
-            words = f"{name} {column}: {error}"
+        except subprocess.CalledProcessError as error:
+            words = f"{name}, {column}: {_last_line(error)}"
             if words not in self.figures.failed:
                 self.figures.failed.append(words)
 
     def _help(self, module: str) -> float:
         environment = {**os.environ, "MSWEA_SILENT_STARTUP": "1", "MSWEA_GLOBAL_CONFIG_DIR": str(self._folder)}
+        command = [sys.executable, "-m", module, "--help"]
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, check=True, env=environment)
+        subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         return time.perf_counter() - start
 
     def _until_first_request(self) -> float:
         first_request(self._server)
         command = [sys.executable, "-m", "workroom", "run", "x", "-m", f"openai/{model_name(TURNS)}", "--quiet"]
         command += ["--base-url", f"{self._server}/v1", "-o", str(self._new_folder() / "run")]
+        environment = {**os.environ, "OPENAI_API_KEY": "none"}
         start = time.monotonic()
-        subprocess.run(command, capture_output=True, check=True, env={**os.environ, "OPENAI_API_KEY": "none"})
+        subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         came = first_request(self._server)
         assert came is not None
         return came - start
+
+
+def _last_line(error: subprocess.CalledProcessError) -> str:
+    lines: list[str] = (error.stderr or "").strip().splitlines()
+    return lines[-1] if lines else str(error)
 
 
 def show(medians: dict[str, dict[str, float]], failed: list[str]) -> None:
