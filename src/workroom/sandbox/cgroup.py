@@ -147,7 +147,7 @@ class Cgroup:
         directory = self._directories.get(controller)
         if directory is not None:
             with contextlib.suppress(OSError):
-                for line in (directory / file).read_text().splitlines():
+                for line in _read(f"{directory}/{file}").splitlines():
                     if line.startswith(key):
                         return int(line.split()[1])
         return 0
@@ -200,6 +200,15 @@ class ForeignCgroup(Cgroup):
             return int((self._directories[controller] / file).read_text())
         except (OSError, KeyError, ValueError):  # no limit is the word `max`
             return None
+
+
+def _read(path: str) -> str:
+    """A small file of the kernel's, at a fifth of what Python's own files cost: two are read around every command."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 4096).decode()
+    finally:
+        os.close(descriptor)
 
 
 def _remove(directory: Path) -> bool:

@@ -28,12 +28,13 @@ def exec_request(
     Raises ValueError for a NUL character, which no argument can hold.
     """
     words = [cwd, *argv, *environment]
-    if any("\0" in word for word in words):
+    text = "\0".join(words) + "\0"
+    if text.count("\0") != len(words):
         raise ValueError("a command cannot hold a NUL character")
     milliseconds = 0 if timeout is None else max(1, int(min(timeout, MAX_TIMEOUT) * 1000))
     numbers = (milliseconds, min(cap, 0xFFFF_FFFF), len(argv), len(environment))
     head = b"".join(number.to_bytes(4, "little") for number in numbers)
-    return head + bytes([has_input]) + b"".join(os.fsencode(word) + b"\0" for word in words)
+    return head + bytes([has_input]) + os.fsencode(text)
 
 
 def cstring(text: str) -> bytes:

@@ -19,6 +19,7 @@ def _specs() -> dict[str, dict[str, dict[str, Any]]]:
     return specs
 
 
+@cache  # filled in for every episode otherwise
 def spec(name: str, wording: Wording = "standard", **values: str) -> ToolSpec:
     """The description and schema of a tool; `{key}` in its texts is replaced by the value of that key."""
     entry = _specs()[wording][name]

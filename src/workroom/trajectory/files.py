@@ -8,10 +8,14 @@ from typing import Any
 
 from workroom.errors import WorkroomError
 
+_encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
+
 
 def to_json(value: Any, indent: int | None = None) -> str:
     """JSON in ASCII, so that half surrogates and NUL are written as escapes. NaN and infinities become null."""
     try:
+        if indent is None:
+            return _encode(value)  # `dumps` makes an encoder every time
         return json.dumps(value, ensure_ascii=True, allow_nan=False, indent=indent)
     except ValueError:
         return json.dumps(_finite(value), ensure_ascii=True, allow_nan=False, indent=indent)

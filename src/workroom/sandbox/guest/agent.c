@@ -50,7 +50,7 @@ struct op {
   struct stream out[2];
 };
 
-static struct op ops[MAX_OPS];
+static struct op ops[MAX_OPS], *ops_end = ops; /* none was ever used at or after ops_end */
 static int passed[MAX_PASSED], passed_count;
 static char chunk[CHUNK];
 extern char **environ;
@@ -236,7 +236,7 @@ static void reap(void) {
   int status;
   struct rusage used; /* of the supervisor and all that it has waited for */
   for (pid_t pid; (pid = wait4(-1, &status, WNOHANG | WUNTRACED, &used)) > 0;)
-    for (struct op *op = ops; op < ops + MAX_OPS; op++) {
+    for (struct op *op = ops; op < ops_end; op++) {
       if (op->pid != pid) continue;
       if (WIFSTOPPED(status)) kill(pid, SIGCONT); /* a program in the sandbox did that to our own process */
       else {
@@ -299,7 +299,7 @@ static void run_command(const char *cwd, char **argv, char **envp) {
 static void supervise(const char *cwd, char **argv, char **envp) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   default_signals();
-  pid_t child = fork();
+  pid_t child = vfork(); /* nothing but the start of a program follows, so no page need be copied */
   if (child < 0) {
     fprintf(stderr, "cannot start a process: %s\n", strerror(errno));
     _exit(254);
@@ -318,6 +318,7 @@ static void supervise(const char *cwd, char **argv, char **envp) {
 static struct op *new_op(uint32_t id) {
   for (struct op *op = ops; op < ops + MAX_OPS; op++)
     if (op->pid == 0 || (op->pid == -1 && op->out[0].fd < 0 && op->out[1].fd < 0)) {
+      if (op >= ops_end) ops_end = op + 1;
       memset(op, 0, sizeof *op);
       op->id = id;
       op->out[0].fd = op->out[1].fd = -1;
@@ -447,7 +448,7 @@ static void handle(uint32_t id, char kind, char *payload) {
   else if (kind == K_SWEEP) sweep(id);
   else if (kind == K_COUNT) count(id);
   else if (kind == K_KILL)
-    for (struct op *op = ops; op < ops + MAX_OPS; op++)
+    for (struct op *op = ops; op < ops_end; op++)
       if (op->id == id && op->pid > 0) end_all_of(op);
 }
 
@@ -488,13 +489,13 @@ static void requests(void) {
 
 static int wait_ms(uint64_t now) {
   uint64_t next = 0;
-  for (struct op *op = ops; op < ops + MAX_OPS; op++)
+  for (struct op *op = ops; op < ops_end; op++)
     if (op->pid > 0 && op->deadline && (!next || op->deadline < next)) next = op->deadline;
   return !next ? -1 : next <= now ? 0 : (int)((next - now) / 1000u + 1);
 }
 
 static void deadlines(uint64_t now) {
-  for (struct op *op = ops; op < ops + MAX_OPS; op++) {
+  for (struct op *op = ops; op < ops_end; op++) {
     if (op->pid <= 0 || op->exited || !op->deadline || op->deadline > now) continue;
     if (op->timed_out) kill(op->pid, SIGKILL);
     op->timed_out = !op->on_file;
@@ -510,7 +511,7 @@ static void loop(int signals) {
     nfds_t count = 0;
     polled[count++] = (struct pollfd){CONTROL_FD, POLLIN, 0};
     polled[count++] = (struct pollfd){signals, POLLIN, 0};
-    for (struct op *op = ops; op < ops + MAX_OPS; op++)
+    for (struct op *op = ops; op < ops_end; op++)
       for (int which = 0; op->pid && which < 2; which++)
         if (op->out[which].fd >= 0) {
           source[count].op = op;
@@ -525,7 +526,7 @@ static void loop(int signals) {
       while (read(signals, &info, sizeof info) > 0) {}
       reap();
     }
-    for (struct op *op = ops; op < ops + MAX_OPS; op++)
+    for (struct op *op = ops; op < ops_end; op++)
       if (op->pid > 0 && op->exited) finish(op);
     deadlines(now_us());
     if (polled[0].revents) requests();
