@@ -188,17 +188,7 @@ def test_planted_keys_are_nowhere(kind: str, flags: list[str], tmp_path: Path) -
     with FakeServer(planted(kind)) as server:
         url = (server.url if kind == "openai" else server.root).replace("//", f"//me:{PASSWORD}@")
         env = {**KEYS, "OPENAI_BASE_URL": url, "ANTHROPIC_BASE_URL": url}
-        arguments: list[str | Path] = [
-            "run",
-            f"Say {KEY} and {OTHER}",
-            "-m",
-            f"{kind}/fake",
-            "-i",
-            document,
-            "-o",
-            "out",
-            *flags,
-        ]
+        arguments: list[str | Path] = ["-m", f"{kind}/fake", "-i", document, "-o", "out", *flags]
         done = workroom(work, "run", f"Say {KEY} and {OTHER}", *arguments, "--network", "none", env=env)
         sent = [request.body.decode() for request in server.requests]
     assert done.returncode == 0, done.stderr
