@@ -285,3 +285,22 @@ def test_a_job_survives_what_happens_to_its_files(run_in_box: RunInBox) -> None:
         assert (await call("C-d", job=1)).facts["exit_code"] == 0
 
     with_calls(run_in_box, work)
+
+
+def test_a_full_disk_and_a_full_table_of_processes_end_no_job(run_in_box: RunInBox) -> None:
+    limits = Limits(memory="1g", pids=40, disk="8m", output="4m", command_timeout=30)
+
+    async def work(box: Sandbox, call: Call) -> None:
+        await call("read x; yes | head -c 3000000; echo end; read x; echo got $x", wait=20)
+        await call("cat /dev/zero > /testbed/full")
+        assert (await call("go", job=1, wait=20)).text.endswith("y\nend\n")
+        await call("rm /testbed/full")
+        await call("for i in {1..60}; do sleep 60 & done 2> /dev/null", wait=2)
+        refused = await call("echo on", wait=5)
+        assert refused.facts["exit_code"] == 254
+        assert "cannot" in refused.text
+        await call("C-c", job=2, wait=0)
+        await box.exec(["bash", "-c", "pkill sleep; sleep 0.2"])
+        assert "got on" in (await call("on", job=1)).text
+
+    with_calls(run_in_box, work, limits)

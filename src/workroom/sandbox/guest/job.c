@@ -214,6 +214,7 @@ static int list(const char *state, const char *program) {
     for (int j = 0; j < jobs && !known; j++) known = roots[j] == all[i].pid;
     if (known || !is_ours(all[i].parent, program) || is_ours(all[i].pid, program)) continue;
     size_t size = command_of(all[i].pid, command, sizeof command);
+    if (size == 0) continue; /* it is just ending */
     for (size_t at = 0; at < size; at++)
       if (command[at] == 0) command[at] = 0x1f;
       else if (command[at] == '\n') command[at] = ' ';
