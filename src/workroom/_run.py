@@ -153,6 +153,7 @@ class Run:
         """Opens the model, makes the run directory and the image. Raises ConfigError, ModelError or SandboxError."""
         from workroom._preflight import check_server
         from workroom.models import open_model
+        from workroom.replay.documents import origins
         from workroom.sandbox.egress import parse_policy
         from workroom.trajectory.rundir import RunDirectory
 
@@ -173,7 +174,7 @@ class Run:
             )
         directory = self._out or default_directory(self.task.prompt)
         self._directory = RunDirectory.create(directory, self._resolved.record())
-        self._directory.run["model"] = self._model.name
+        self._directory.run |= {"model": self._model.name, "documents": origins(self.task.documents)}
         if self.config.mode == "llm":
             return
         from workroom.sandbox.image import ensure_image

@@ -145,7 +145,8 @@ class RunDirectory:
         from workroom.trajectory.atif import to_atif
 
         target = self.path / "trajectory.json"
-        replace_file(target, to_json(to_atif(self.events)).encode() + b"\n")
+        agent = (self.run.get("imported_from") or {}).get("agent")
+        replace_file(target, to_json(to_atif(self.events, agent)).encode() + b"\n")
         return target
 
     def save(self, *, durable: bool = False) -> None:
