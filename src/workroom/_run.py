@@ -162,6 +162,7 @@ class Run:
                 self.config.model,
                 base_url=self.config.base_url,
                 protocol=self.config.tool_protocol,
+                token_ids=self.config.token_ids,
                 on_progress=self._progress,
             )
             check_server(self._model.name, self.config.base_url)

@@ -60,6 +60,7 @@ class RunConfig:
     max_time: float | None = None
     temperature: float | None = None
     seed: int | None = None
+    token_ids: bool = False
 
     @property
     def limits(self) -> Limits:
@@ -231,6 +232,12 @@ def _choice(literal: Any) -> Callable[[Any, str], str]:
     return check
 
 
+def _switch(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{where} must be true or false, not {value!r}")
+    return value
+
+
 def _whole(minimum: int | None) -> Callable[[Any, str], int]:
     def check(value: Any, where: str) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or (minimum is not None and value < minimum):
@@ -324,4 +331,5 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "max_time": _number(positive=True),
     "temperature": _number(positive=False),
     "seed": _whole(None),
+    "token_ids": _switch,
 }

@@ -12,7 +12,7 @@ from workroom.agent.calls import Pending
 from workroom.agent.context import Context, estimate
 from workroom.agent.limits import Account
 from workroom.errors import ContextOverflow, ModelError, SandboxError, WorkroomError
-from workroom.models.base import Completion, Delta, Message, Sampling, Usage
+from workroom.models.base import Completion, Delta, Message, Sampling, TokenIds, Usage
 from workroom.models.messages import merged, unique_ids
 from workroom.models.retry import complete
 from workroom.trajectory.events import (
@@ -26,6 +26,7 @@ from workroom.trajectory.events import (
     ModelDelta,
     ModelWaiting,
     StopReason,
+    Tokens,
     TokenUsage,
 )
 from workroom.trajectory.reader import whole_text
@@ -244,6 +245,7 @@ class BaseEpisode:
                 usage=usage,
                 duration=completion.duration,
                 first_token=completion.first_token,
+                tokens=_tokens(completion.tokens),
             )
         )
 
@@ -276,6 +278,12 @@ class BaseEpisode:
         growth = usage.prompt - self._previous.prompt - self._previous.completion
         nearest = min((growth, growth + self._previous.reasoning), key=lambda tokens: abs(tokens - added))
         return max(nearest, 0)
+
+
+def _tokens(ids: TokenIds | None) -> Tokens | None:
+    if ids is None:
+        return None
+    return Tokens(prompt=list(ids.prompt), completion=list(ids.completion), logprobs=list(ids.logprobs))
 
 
 def _counts(usage: Usage) -> dict[str, int]:

@@ -123,6 +123,9 @@ def run(
         str | None, typer.Option("--temperature", metavar="T", help="Sampling temperature [default: the server's].")
     ] = None,
     seed: Annotated[str | None, typer.Option("--seed", metavar="N", help="Sampling seed, where supported.")] = None,
+    token_ids: Annotated[
+        bool, typer.Option("--token-ids", help="Record token ids, for `workroom export --to tokens`.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No activity on standard error, errors only.")] = False,
     config: Annotated[
@@ -153,6 +156,7 @@ def run(
         "max_time": max_time,
         "temperature": temperature,
         "seed": seed,
+        "token_ids": token_ids or None,
     }
     return run_verb(task, inputs or [], out, flags, config, as_json=as_json, quiet=quiet)
 
