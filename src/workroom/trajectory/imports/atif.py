@@ -53,7 +53,7 @@ def from_atif(document: dict[str, Any]) -> Imported:
     _add_rest(log, extra)
     if "final_metrics" in document or "stop_reason" in extra:
         log.add(_finished(log, record(document.get("final_metrics"), "final_metrics"), extra), log.events[-1].time)
-    names = {key: text(agent[key]) for key in ("name", "version") if key in agent}
+    names = {key: text(agent.get(key)) or "unknown" for key in ("name", "version")}
     return Imported(log.events, {"format": version, "agent": names}, model)
 
 
