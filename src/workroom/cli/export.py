@@ -20,8 +20,8 @@ def export_verb(directory: Path, form: str, out: Path | None) -> int:
     runs = find_runs(directory)
     with _target(out) as stream:
         written = export_runs(runs, form, stream, view.notice)
-    if not written:
-        raise ConfigError(f"none of the {len(runs)} runs in {directory} could be exported as {form}")
+        if not written:  # raised in here, so that an older file stays
+            raise ConfigError(f"none of the {len(runs)} runs in {directory} could be exported as {form}")
     if out is not None:
         view.progress(f"{written} run{'' if written == 1 else 's'} in {out}")
     return 0
