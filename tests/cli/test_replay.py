@@ -1,6 +1,7 @@
 """`workroom replay` as a user meets it."""
 
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -96,3 +97,20 @@ def test_what_cannot_be_replayed_is_one_sentence(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (2, "")
         assert said in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_a_sandbox_that_dies_is_no_difference(tmp_path: Path) -> None:
+    name = script(tmp_path / "s.jsonl", bash("echo 1"), bash("sleep 0.1; echo 2"), SUBMIT)
+    workroom(tmp_path, "x", "-m", name, "-o", "out", *NO_NETWORK)
+    log = tmp_path / "out/events.jsonl"
+    log.write_text(log.read_text().replace("sleep 0.1", "sleep 60"))
+    process = start(tmp_path, "replay", "out")
+    shown = ""
+    while "call 2 of 3" not in shown:
+        shown += process.stderr.readline()
+    for task in Path(f"/proc/{process.pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (5, ""), stderr
+    assert "workroom: the sandbox died" in stderr

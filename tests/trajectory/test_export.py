@@ -7,7 +7,7 @@ from typing import Any
 
 import atif
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trajectory.helpers import episode
@@ -76,6 +76,7 @@ CALL_IDS = st.lists(st.sampled_from(["a", "b", "c"]), unique=True, max_size=3)
 TURNS = st.lists(st.tuples(CALL_IDS, st.integers(0, 3), st.booleans(), st.text(max_size=5)), max_size=5)
 
 
+@settings(deadline=None)
 @given(turns=TURNS, resumed_after=st.integers(0, 30))
 def test_every_history_has_whole_pairs_and_sides_in_turn(
     turns: list[tuple[list[str], int, bool, str]], resumed_after: int
@@ -163,6 +164,7 @@ def test_log_probabilities_that_are_not_all_known_are_none_at_all(tmp_path: Path
 PAIR = st.lists(st.integers(0, 3), min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(calls=st.lists(st.tuples(st.booleans(), PAIR, PAIR), min_size=1, max_size=6))
 def test_token_rows_hold_every_call_as_it_was(calls: list[tuple[bool, list[int], list[int]]]) -> None:
     """Each prompt and completion is a prefix of its row, and every sampled token is counted once."""

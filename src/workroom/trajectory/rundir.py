@@ -104,6 +104,13 @@ class RunDirectory:
         """The last event, None where the run did not come to an end."""
         return next((event for event in reversed(self.events) if event.type == "episode_finished"), None)
 
+    @property
+    def agent(self) -> dict[str, Any] | None:
+        """Name and version of the agent system of an imported run, None for this package's own."""
+        origin = self.run.get("imported_from")
+        agent = origin.get("agent") if isinstance(origin, dict) else None
+        return agent if isinstance(agent, dict) else None
+
     def record(self, event: "Event") -> None:
         """Appends the event; live-only ones are left out. Raises WorkroomError where it cannot be written."""
         if event.live_only:
@@ -145,8 +152,7 @@ class RunDirectory:
         from workroom.trajectory.atif import to_atif
 
         target = self.path / "trajectory.json"
-        agent = (self.run.get("imported_from") or {}).get("agent")
-        replace_file(target, to_json(to_atif(self.events, agent)).encode() + b"\n")
+        replace_file(target, to_json(to_atif(self.events, self.agent)).encode() + b"\n")
         return target
 
     def save(self, *, durable: bool = False) -> None:

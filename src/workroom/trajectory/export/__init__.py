@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from workroom.errors import ConfigError
 from workroom.trajectory.files import to_json
@@ -96,10 +96,3 @@ def _load_all(paths: list[Path], tell: Tell) -> Iterator[RunDirectory]:
             tell(f"left out: the run in {path} ended before its episode began")
             continue
         yield run
-
-
-def agent_of(run: RunDirectory) -> dict[str, Any] | None:
-    """The agent system of an imported run, None for this package's own."""
-    origin = run.run.get("imported_from")
-    agent = origin.get("agent") if isinstance(origin, dict) else None
-    return agent if isinstance(agent, dict) else None

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from workroom.trajectory.atif import to_atif
-from workroom.trajectory.export import agent_of
 
 if TYPE_CHECKING:
     from workroom.trajectory.rundir import RunDirectory
@@ -12,4 +11,4 @@ if TYPE_CHECKING:
 
 def to_document(run: "RunDirectory") -> Iterator[dict[str, Any]]:
     """One document; it is made anew from the events, so that it is there for a killed run, too."""
-    yield to_atif(run.events, agent_of(run))
+    yield to_atif(run.events, run.agent)

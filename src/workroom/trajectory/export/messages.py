@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 def to_openai(run: "RunDirectory") -> Iterator[dict[str, Any]]:
     """One record with `messages` and `tools`. Thoughts are under `reasoning_content`."""
     started = run.started
-    yield {"messages": conversation(run.events), "tools": started.tools if started else []}
+    messages = conversation(run.events)
+    for message in messages:
+        if message["role"] == "tool":
+            del message["name"]  # no key of Chat Completions
+    yield {"messages": messages, "tools": started.tools if started else []}
 
 
 def conversation(events: "Iterable[Event]") -> list[dict[str, Any]]:
