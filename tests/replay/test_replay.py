@@ -12,7 +12,7 @@ from workroom import run
 from workroom.errors import ConfigError, SandboxError
 from workroom.replay import Result, configuration, replay
 from workroom.replay.documents import find_documents
-from workroom.trajectory import AssistantTurn, Call, EpisodeResumed, RunDirectory, ToolFinished
+from workroom.trajectory import AssistantTurn, Call, ContextTrimmed, EpisodeResumed, RunDirectory, ToolFinished
 
 
 def recorded(place: Path, *turns: Any, **settings: Any) -> RunDirectory:
@@ -149,6 +149,17 @@ def test_runs_that_were_killed_or_resumed_are_replayed_as_far_as_they_went(tmp_p
         event.seq = number
     result = replayed(cut(whole, [*events[: tools[1] + 1], void, resumed, *later]))
     assert (states(result), result.skipped, result.answer) == (["same"] * 4, 0, "same")
+
+
+def test_the_files_of_shortened_observations_are_there_again(tmp_path: Path) -> None:
+    path = "/var/lib/workroom/observations/turn-1-1.txt"
+    whole = recorded(tmp_path, bash("seq 3"), bash(f"cat {path}; echo x > answer.txt"), SUBMIT)
+    tools = [event for event in whole.events if event.type == "tool"]
+    tools[1].observation = f"[exit code: 0]\n[stdout]\n{tools[0].observation}\n[98 turns left]"
+    place = whole.events.index(tools[0]) + 1
+    trimmed = ContextTrimmed(turn=2, observations=1, files=[path, "/etc/passwd", "/x/turn-9-9.txt"])
+    run = cut(whole, [*whole.events[:place], trimmed, *whole.events[place:]])
+    assert [outcome.diff for outcome in replayed(run).outcomes] == ["", "", ""]
 
 
 def test_what_the_replay_does_not_reach_is_told(tmp_path: Path) -> None:

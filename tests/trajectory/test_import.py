@@ -1,5 +1,6 @@
 """Runs of others as run directories, and files that are not what they seem."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,18 @@ def rich() -> list[Event]:
     assert events[4].type == "assistant"
     assert events[5].type == "tool"
     events[4].tokens = Tokens(prompt=[1, 2], completion=[3], logprobs=[-0.25])
-    events[5].images = [Picture(media_type="image/jpeg", data="/9j/")]
+    events[5].images = [Picture(media_type="image/jpeg", data="/9j/AAAA")]
     return [*events[:-1], EpisodeResumed(seq=13, turn=2, after=12, replayed=1, time=events[-1].time), events[-1]]
 
 
 @pytest.mark.parametrize("events", [episode(), rich(), episode("sandbox_error", None)], ids=["plain", "rich", "failed"])
 def test_our_own_documents_come_back_as_they_were(tmp_path: Path, events: list[Event]) -> None:
     for count in [*range(1, len(events)), len(events)]:  # killed at any moment
-        document = to_atif(events[:count])
+        document = to_atif(events[:count], inline=True)
         run = imported(tmp_path, document, f"out{count}")
-        assert json.loads((run.path / "trajectory.json").read_text()) == document
+        assert to_atif(run.events, run.agent, inline=True) == document
+    again = import_file(run.path / "trajectory.json", tmp_path / "again")  # with its pictures beside it
+    assert to_atif(RunDirectory.load(again[0]).events, inline=True) == document
 
 
 def test_an_imported_run_has_the_files_of_a_run(tmp_path: Path) -> None:
@@ -247,3 +250,23 @@ def test_a_directory_that_is_taken_is_left_alone(tmp_path: Path) -> None:
     imported(tmp_path, RELEASE)
     with pytest.raises(ConfigError, match="holds a run already"):
         imported(tmp_path, RELEASE)
+
+
+def test_pictures_are_read_from_beside_the_document_and_nowhere_else(tmp_path: Path) -> None:
+    png = b"\x89PNG\r\n\x1a\n-"
+    (tmp_path / "in").mkdir()
+    (tmp_path / "secret.png").write_bytes(png)
+    (tmp_path / "in/text.png").write_text("no picture")
+    (tmp_path / "in/link.png").symlink_to(tmp_path / "secret.png")
+    (tmp_path / "in/good.png").write_bytes(png)
+    paths = ["../secret.png", str(tmp_path / "secret.png"), "link.png", "text.png", "missing.png", "a\0b", "good.png"]
+    document = json.loads(json.dumps(FOREIGN))
+    document["steps"][1]["observation"]["results"][0]["content"] = [
+        {"type": "image", "source": {"media_type": "image/png", "path": path}} for path in paths
+    ]
+    (tmp_path / "in/doc.json").write_text(json.dumps(document))
+    [made] = import_file(tmp_path / "in/doc.json", tmp_path / "out")
+    tool = next(event for event in RunDirectory.load(made).events if event.type == "tool")
+    assert [base64.b64decode(image.data) for image in tool.images] == [png]
+    assert tool.observation == "\n".join(f"[image: {path}]" for path in paths[:-1])
+    assert [path.read_bytes() for path in (made / "images").iterdir()] == [png]

@@ -107,13 +107,13 @@ async def replay(
     expected = [call for turn in turns for call in turn.expected]
     if not expected:
         raise ConfigError(f"the run in {run.path} has no tool call that could be replayed")
-    model = RecordedModel(run, turns)
     limits = EpisodeLimits(max_turns=max(config.max_turns, len(turns)))
     outcomes: list[Outcome] = []
     end: EpisodeFinished | None = None
     async with Sandbox.open(config.sandbox, image=config.image, network=config.network, limits=config.limits) as box:
         if on_notice is not None:
             _tell_differences(run, box.facts, on_notice)
+        model = RecordedModel(run, turns, box)
         stream = Agent(model, box, limits=limits).stream(Task(_TASK, documents=documents))
         async with aclosing(stream) as events:
             async for event in events:

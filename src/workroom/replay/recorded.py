@@ -1,17 +1,21 @@
 """The recorded turns of a run, as a model that plays them."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from workroom.errors import BadRequest
+from workroom.errors import BadRequest, TransferError
 from workroom.models.base import Completion, Delta, Message, ModelHints, Sampling, ToolCall, ToolSpec, Usage
 from workroom.trajectory.reader import answers, kept
 
 if TYPE_CHECKING:
-    from workroom.trajectory.events import AssistantTurn, Call, ToolFinished
+    from workroom.sandbox import Sandbox
+    from workroom.trajectory.events import AssistantTurn, Call, Event, ToolFinished
     from workroom.trajectory.rundir import RunDirectory
 
+_SHORTENED = re.compile(r".*/turn-(\d+)-(\d+)\.txt")
 _NOT_RUN = ("submitted", "max_time", "interrupted")
 
 
@@ -26,10 +30,14 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn to play, with the calls that were carried out."""
+    """A turn to play, with the calls that were carried out.
+
+    `files`: what the harness had put into the sandbox before it, the full texts of observations that it shortened.
+    """
 
     completion: Completion
     expected: tuple[Expected, ...]
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def recorded(run: "RunDirectory") -> tuple[list[Turn], int]:
@@ -43,7 +51,10 @@ def recorded(run: "RunDirectory") -> tuple[list[Turn], int]:
     refusals = tuple(render("not_run", why=why) for why in _NOT_RUN)
     history = kept(run.events)
     turns, skipped = [], 0
+    files: dict[str, bytes] = {}
     for place, event in enumerate(history):
+        if event.type == "context_trimmed":
+            files |= _shortened(history[:place], event.files)
         if event.type != "assistant":
             continue
         answered = answers(history, place)
@@ -54,20 +65,34 @@ def recorded(run: "RunDirectory") -> tuple[list[Turn], int]:
         ]
         skipped += len(event.calls) - len(done)
         if done or not event.calls:
-            turns.append(Turn(_completion(event, done), tuple(done)))
+            turns.append(Turn(_completion(event, done), tuple(done), files))
+            files = {}
     return turns, skipped
+
+
+def _shortened(history: "Sequence[Event]", paths: Sequence[str]) -> dict[str, bytes]:
+    """The full texts of observations, by the file that the loop had put them into: `turn-<turn>-<number>.txt`."""
+    texts: dict[str, bytes] = {}
+    for path in paths:
+        match = _SHORTENED.fullmatch(path)
+        turn, number = (int(match[1]), int(match[2])) if match else (0, 0)
+        found = [event.observation for event in history if event.type == "tool" and event.turn == turn]
+        if 0 < number <= len(found):
+            texts[path] = found[number - 1].encode("utf-8", "replace")
+    return texts
 
 
 class RecordedModel:
     """Plays the turns, in order. It is offered what the model of the run was."""
 
-    def __init__(self, run: "RunDirectory", turns: Sequence[Turn]) -> None:
+    def __init__(self, run: "RunDirectory", turns: Sequence[Turn], sandbox: "Sandbox") -> None:
         started = run.started
         assert started is not None
         self.name = started.model
         self.window: int | None = None
         self.hints = _hints(run, started.tools)
         self._turns = iter(turns)
+        self._sandbox = sandbox
 
     async def complete(
         self,
@@ -81,6 +106,9 @@ class RecordedModel:
         turn = next(self._turns, None)
         if turn is None:
             raise BadRequest("the recorded turns are over")
+        for path, data in turn.files.items():
+            with suppress(OSError, TransferError):  # the command that reads it will show
+                await self._sandbox.write(path, data)
         return turn.completion
 
     def for_task(self, task_id: str) -> "RecordedModel":  # noqa: ARG002

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import workroom
+from workroom.trajectory.pictures import picture_path
 from workroom.trajectory.reader import kept
 
 if TYPE_CHECKING:
@@ -25,12 +26,15 @@ VERSION = "ATIF-v1.8"
 _SOURCES = {"system": "system", "user": "user", "assistant": "agent"}
 
 
-def to_atif(events: "Iterable[Event]", agent: "Mapping[str, Any] | None" = None) -> dict[str, Any]:
+def to_atif(
+    events: "Iterable[Event]", agent: "Mapping[str, Any] | None" = None, *, inline: bool = False
+) -> dict[str, Any]:
     """The ATIF document as JSON values. Works for the events of a run that did not come to its end, too.
 
-    `agent`: name and version of the agent system, where that was not this package.
+    `agent`: name and version of the agent system, where that was not this package. `inline`: pictures stand in the
+    document as data URLs; else their paths do, relative to the run's directory.
     """
-    document = _Document(agent or {"name": "workroom", "version": workroom.__version__})
+    document = _Document(agent or {"name": "workroom", "version": workroom.__version__}, inline)
     for event in kept(events):
         document.add(event)
     return document.root()
@@ -39,8 +43,9 @@ def to_atif(events: "Iterable[Event]", agent: "Mapping[str, Any] | None" = None)
 class _Document:
     """Collects steps. A tool's answer belongs to the step of the turn that called it."""
 
-    def __init__(self, agent: "Mapping[str, Any]") -> None:
+    def __init__(self, agent: "Mapping[str, Any]", inline: bool) -> None:
         self.agent = dict(agent)
+        self.inline = inline
         self.steps: list[dict[str, Any]] = []
         self.started: EpisodeStarted | None = None
         self.finished: EpisodeFinished | None = None
@@ -140,7 +145,7 @@ class _Document:
         for step in reversed(self.steps):
             if any(call["tool_call_id"] == event.call_id for call in step.get("tool_calls", ())):
                 extra = {"is_error": event.is_error, "seconds": event.duration, "facts": event.facts}
-                content = _content(event.observation, event.images)
+                content = _content(event, self.inline)
                 result = {"source_call_id": event.call_id, "content": content, "extra": extra}
                 step["observation"]["results"].append(result)
                 return
@@ -165,14 +170,20 @@ def timestamp(time: float) -> str | None:
         return None
 
 
-def _content(text: str, images: "list[Picture]") -> Any:
-    """The text alone, or parts where there are pictures: those stand in the document, as data URLs."""
-    if not images:
-        return text
+def _content(event: "ToolFinished", inline: bool) -> str | list[dict[str, Any]]:
+    """The text, with the pictures that came with it."""
+    if not event.images:
+        return event.observation
     sources = [
-        {"media_type": image.media_type, "path": f"data:{image.media_type};base64,{image.data}"} for image in images
+        {"media_type": picture.media_type, "path": _data_url(picture) if inline else picture_path(picture)}
+        for picture in event.images
     ]
-    return [{"type": "text", "text": text}, *({"type": "image", "source": source} for source in sources)]
+    text = [{"type": "text", "text": event.observation}]
+    return [*text, *({"type": "image", "source": source} for source in sources)]
+
+
+def _data_url(picture: "Picture") -> str:
+    return f"data:{picture.media_type};base64,{picture.data}"
 
 
 def _usage_extra(usage: "TokenUsage") -> dict[str, Any]:

@@ -148,9 +148,11 @@ class RunDirectory:
         self.close()
 
     def write_trajectory(self) -> Path:
-        """Derives `trajectory.json` (ATIF) from the events."""
+        """Derives `trajectory.json` (ATIF) from the events, and the pictures that it names."""
         from workroom.trajectory.atif import to_atif
+        from workroom.trajectory.pictures import write_pictures
 
+        write_pictures(self.path, self.events)
         target = self.path / "trajectory.json"
         replace_file(target, to_json(to_atif(self.events, self.agent)).encode() + b"\n")
         return target
@@ -205,7 +207,8 @@ def _make_empty(directory: Path, fd: int, replace: bool) -> None:
     os.ftruncate(fd, 0)
     for name in _DERIVED:
         (directory / name).unlink(missing_ok=True)
-    shutil.rmtree(directory / "files", ignore_errors=True)
+    for name in ("files", "images"):
+        shutil.rmtree(directory / name, ignore_errors=True)
 
 
 def _status(end: "EpisodeFinished | None") -> Status:

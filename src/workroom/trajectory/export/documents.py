@@ -11,4 +11,4 @@ if TYPE_CHECKING:
 
 def to_document(run: "RunDirectory") -> Iterator[dict[str, Any]]:
     """One document; it is made anew from the events, so that it is there for a killed run, too."""
-    yield to_atif(run.events, run.agent)
+    yield to_atif(run.events, run.agent, inline=True)

@@ -38,7 +38,7 @@ def read_file(path: Path) -> list[Imported]:
     """The runs in a file. Those of a file with several have names. Raises ConfigError."""
     document = _decode(path)
     try:
-        return _runs(document)
+        return _runs(document, path.parent)
     except Malformed as error:
         raise ConfigError(f"{path} cannot be imported: {error}") from error
 
@@ -74,9 +74,9 @@ def _too_deep(document: Any) -> bool:
     return True
 
 
-def _runs(document: dict[str, Any]) -> list[Imported]:
+def _runs(document: dict[str, Any], folder: Path) -> list[Imported]:
     if "schema_version" in document:
-        return [from_atif(document)]
+        return [from_atif(document, folder)]
     if "steps" in document and "problem_statement" in document:
         return [from_release(document)]
     if document and all(isinstance(value, dict) and "problem_statement" in value for value in document.values()):

@@ -1,6 +1,8 @@
 """ATIF v1.x: the trajectory format of Harbor and others, and what our own runs leave as `trajectory.json`."""
 
+import base64
 import re
+from pathlib import Path
 from typing import Any, get_args
 
 from workroom.trajectory.events import (
@@ -32,11 +34,13 @@ from workroom.trajectory.imports.base import (
 )
 
 _REMINDERS = frozenset(get_args(Reminder.model_fields["reason"].annotation))
-_DATA_URL = re.compile(r"data:(image/(?:png|jpeg));base64,([A-Za-z0-9+/=]*)")
+_KINDS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+_LARGEST_PICTURE = 32 << 20  # bytes
+_DATA_URL = re.compile(r"data:(image/(?:png|jpeg));base64,(.*)")
 
 
-def from_atif(document: dict[str, Any]) -> Imported:
-    """The run of a document. Raises Malformed."""
+def from_atif(document: dict[str, Any], folder: Path) -> Imported:
+    """The run of a document; `folder` is where its pictures are. Raises Malformed."""
     version = document["schema_version"]
     if not isinstance(version, str) or not re.match(r"ATIF-v1\.\d", version):
         raise Malformed(f"its schema_version is {str(version)[:40]!r}; ATIF-v1.0 and later 1.x can be read")
@@ -49,7 +53,7 @@ def from_atif(document: dict[str, Any]) -> Imported:
     opening = _opening(steps)
     log.add(_started(document, agent, extra, steps[:opening], model), moment(steps[0].get("timestamp")))
     for place, step in enumerate(steps[opening:], opening):
-        _step(log, step, f"steps[{place}]")
+        _step(log, step, f"steps[{place}]", folder)
     _add_rest(log, extra)
     if "final_metrics" in document or "stop_reason" in extra:
         log.add(_finished(log, record(document.get("final_metrics"), "final_metrics"), extra), log.events[-1].time)
@@ -87,7 +91,7 @@ def _started(
     )
 
 
-def _step(log: Log, step: dict[str, Any], where: str) -> None:
+def _step(log: Log, step: dict[str, Any], where: str, folder: Path) -> None:
     time = moment(step.get("timestamp"))
     results = records(record(step.get("observation"), f"{where}.observation").get("results"), f"{where}.results")
     if step.get("source") != "agent":
@@ -110,11 +114,11 @@ def _step(log: Log, step: dict[str, Any], where: str) -> None:
                 turn=log.turn,
                 call_id=identifier,
                 name=waiting.pop(identifier),
-                observation=_without_pictures(result.get("content")),
+                observation=_without_pictures(result.get("content"), folder),
                 is_error=about.get("is_error") is True,
                 duration=number(about.get("seconds")),
                 facts=facts if isinstance(facts, dict) else {},
-                images=_pictures(result.get("content")),
+                images=_pictures(result.get("content"), folder),
             ),
             time,
         )
@@ -173,21 +177,35 @@ def _reminder(step: dict[str, Any]) -> str:
     return reason if isinstance(reason, str) and reason in _REMINDERS else "user"
 
 
-def _pictures(content: Any) -> list[Picture]:
-    found = []
-    for part in content if isinstance(content, list) else ():
-        source = part.get("source") if isinstance(part, dict) else None
-        path = source.get("path") if isinstance(source, dict) else None
-        if isinstance(path, str) and (match := _DATA_URL.fullmatch(path)):
-            found.append(Picture(media_type=match[1], data=match[2]))
-    return found
+def _pictures(content: Any, folder: Path) -> list[Picture]:
+    found = (_picture(part, folder) for part in content) if isinstance(content, list) else ()
+    return [picture for picture in found if picture is not None]
 
 
-def _without_pictures(content: Any) -> str:
-    """The text; the pictures that are in the document itself stand beside it."""
-    if not _pictures(content):
+def _picture(part: Any, folder: Path) -> Picture | None:
+    """The picture of a part: in the document itself, or in a file beside it. No other file of the host is read."""
+    source = part.get("source") if isinstance(part, dict) else None
+    path = source.get("path") if isinstance(source, dict) else None
+    if not isinstance(path, str):
+        return None
+    try:
+        if match := _DATA_URL.fullmatch(path):
+            base64.b64decode(match[2], validate=True)
+            return Picture(media_type=match[1], data=match[2])
+        file = (folder / path).resolve(strict=True)
+        inside = file.is_relative_to(folder.resolve()) and file.is_file() and file.stat().st_size <= _LARGEST_PICTURE
+        data = file.read_bytes() if inside else b""
+    except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL in the name, no base64
+        return None
+    media_type = next((kind for start, kind in _KINDS.items() if data.startswith(start)), None)
+    return Picture(media_type=media_type, data=base64.b64encode(data).decode()) if media_type else None
+
+
+def _without_pictures(content: Any, folder: Path) -> str:
+    """The text; the pictures that were found stand beside it."""
+    if not _pictures(content, folder):
         return text(content)
-    return text([part for part in content if not _pictures([part])])
+    return text([part for part in content if _picture(part, folder) is None])
 
 
 def _add_rest(log: Log, extra: dict[str, Any]) -> None:
