@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workroom._task_record import task_record
 from workroom.config import Resolved, from_arguments
 from workroom.errors import ConfigError, SandboxGone, TransferError, WorkroomError
 from workroom.sandbox.base import OUTPUT_DIR, FileEntry
@@ -153,7 +154,6 @@ class Run:
         """Opens the model, makes the run directory and the image. Raises ConfigError, ModelError or SandboxError."""
         from workroom._preflight import check_server
         from workroom.models import open_model
-        from workroom.replay.documents import origins
         from workroom.sandbox.egress import parse_policy
         from workroom.trajectory.rundir import RunDirectory
 
@@ -175,7 +175,7 @@ class Run:
             )
         directory = self._out or default_directory(self.task.prompt)
         self._directory = RunDirectory.create(directory, self._resolved.record())
-        self._directory.run |= {"model": self._model.name, "documents": origins(self.task.documents)}
+        self._directory.run |= {"model": self._model.name, "task": task_record(self.task)}
         if self.config.mode == "llm":
             return
         from workroom.sandbox.image import ensure_image

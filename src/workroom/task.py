@@ -10,14 +10,14 @@ from typing import Any
 class Task:
     """What an episode works on.
 
-    `documents` maps a name (a relative path below `/testbed/documents`, folders allowed) to the text itself or to the
-    host path of a file. `answer` is the reference answer; it never enters a sandbox.
+    `documents` maps a name (a relative path below `/testbed/documents`, folders allowed) to its content or to the host
+    path of a file. `answer` is the reference answer; it never enters a sandbox.
     """
 
     prompt: str
     id: str = "task"
     domain: str = "general"
-    documents: Mapping[str, str | Path] = field(default_factory=dict)
+    documents: Mapping[str, str | bytes | Path] = field(default_factory=dict)
     answer: str | None = None
     grader: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)

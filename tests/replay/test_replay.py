@@ -85,7 +85,7 @@ def test_differences_are_shown_call_by_call(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("")
     with pytest.raises(ConfigError, match=r"had no document b\.txt; it had: a\.txt"):
         replayed(directory, inputs=[tmp_path / "b.txt"])
-    del directory.run["documents"]["a.txt"]
+    del directory.run["task"]["documents"]["a.txt"]
     with pytest.raises(ConfigError, match=r"does not tell where its document a\.txt came from"):
         replayed(directory)
 

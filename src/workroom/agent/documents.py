@@ -32,6 +32,8 @@ async def prepare(sandbox: "Sandbox", task: "Task") -> None:
         try:
             if isinstance(content, str):
                 await sandbox.write(target, content.encode("utf-8", "surrogatepass"))
+            elif isinstance(content, bytes):
+                await sandbox.write(target, content)
             else:
                 _check(content)
                 await sandbox.upload(content, target)
@@ -46,14 +48,15 @@ def as_texts(task: "Task") -> list[tuple[str, str]]:
     """
     texts = []
     for name, content in task.documents.items():
+        if isinstance(content, str):
+            texts.append((name, content))
+            continue
         if isinstance(content, Path):
             _check(content)
-            data = content.read_bytes()
-            if b"\0" in data:
-                raise ConfigError(f"the document {name} is binary; `llm` mode can only take text, use `sandbox` mode")
-            texts.append((name, data.decode("utf-8", "replace")))
-        else:
-            texts.append((name, content))
+        data = content.read_bytes() if isinstance(content, Path) else content
+        if b"\0" in data:
+            raise ConfigError(f"the document {name} is binary; `llm` mode can only take text, use `sandbox` mode")
+        texts.append((name, data.decode("utf-8", "replace")))
     return texts
 
 
@@ -71,10 +74,12 @@ def described(task: "Task") -> list[Described]:
     return [_described(name, content) for name, content in task.documents.items()]
 
 
-def _described(name: str, content: str | Path) -> Described:
+def _described(name: str, content: str | bytes | Path) -> Described:
     try:
         if isinstance(content, str):
             data = content.encode("utf-8", "replace")
+        elif isinstance(content, bytes):
+            data = content
         elif (size := content.stat().st_size) > _COUNT_LIMIT:
             return Described(name, f" ({size:,} bytes)", ())
         else:

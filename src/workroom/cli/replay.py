@@ -47,7 +47,7 @@ def replay_verb(
 
 
 async def _watch(
-    run: "RunDirectory", config: "RunConfig", documents: Mapping[str, str | Path], report: "_Report", *, exact: bool
+    run: "RunDirectory", config: "RunConfig", documents: Mapping[str, Any], report: "_Report", *, exact: bool
 ) -> "Result":
     from workroom.replay import replay
 

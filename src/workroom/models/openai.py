@@ -12,7 +12,7 @@ from workroom.models.endpoint import IDLE_TIMEOUT, Endpoint
 from workroom.models.failures import ToolsUnsupported, room
 from workroom.models.messages import merged
 from workroom.models.openai_wire import Answer, wire_messages, wire_tools
-from workroom.models.token_ids import REQUEST, whole
+from workroom.models.token_ids import REQUEST, Reply, whole
 
 _logger = logging.getLogger("workroom.models")
 _LEAST_ROOM = 256
@@ -122,11 +122,16 @@ class OpenAIModel:
     async def _tokens(self, body: Mapping[str, Any], answer: Answer) -> TokenIds | None:
         if not self._token_ids or answer.told is None:
             return None
-        tokens = await whole(answer.told, self._root, body, answer.usage, self._endpoint.post)
+        tokens = await whole(answer.told, self._root, body, answer.usage, self._post)
         if tokens is None:
             self._token_ids = False
             _logger.warning("%s tells no token ids; the run goes on without them", self.name)
         return tokens
+
+    async def _post(self, url: str, body: Mapping[str, Any]) -> Any:
+        reply = Reply()
+        await self._endpoint.ask(url, body, reply, None)
+        return reply.value
 
     def _body(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], sampling: Sampling, *, stream: bool

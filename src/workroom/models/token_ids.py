@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workroom.errors import ModelError
-from workroom.models.base import TokenIds, Usage
+from workroom.models.base import Delta, TokenIds, Usage
 
 # One alternative, since llama.cpp gives none without and 20 by default.
 REQUEST = {"return_token_ids": True, "logprobs": True, "top_logprobs": 1}
@@ -44,6 +44,23 @@ def read_told(reply: Mapping[str, Any], choice: Mapping[str, Any]) -> Told:
 def _entries(logprobs: Any) -> list[dict[str, Any]]:
     content = logprobs.get("content") if isinstance(logprobs, dict) else None
     return [entry for entry in content if isinstance(entry, dict)] if isinstance(content, list) else []
+
+
+class Reply:
+    """Any JSON that a server answers, for `Endpoint.ask`."""
+
+    usage: Usage | None = None
+
+    def __init__(self) -> None:
+        self.value: Any = None
+
+    @property
+    def complete(self) -> bool:
+        return self.value is not None
+
+    def feed(self, event: Any) -> list[Delta]:
+        self.value = event
+        return []
 
 
 async def whole(told: Told, root: str, body: Mapping[str, Any], usage: Usage | None, post: Post) -> TokenIds | None:

@@ -7,12 +7,12 @@ was in the run: what is refused, cut off, or told instead of being run.
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from workroom.config import RunConfig, from_arguments
 from workroom.errors import ConfigError, SandboxGone
 from workroom.replay.compare import difference
+from workroom.replay.documents import Content
 from workroom.replay.recorded import Expected, RecordedModel, recorded
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def configuration(run: "RunDirectory", overrides: Mapping[str, Any]) -> RunConfi
 async def replay(
     run: "RunDirectory",
     config: RunConfig,
-    documents: Mapping[str, str | Path],
+    documents: Mapping[str, Content],
     *,
     exact: bool = False,
     on_start: Callable[[int, int, "Call"], None] | None = None,

@@ -1,5 +1,6 @@
-"""Where the documents of a run came from: noted when it begins, found again when it is replayed."""
+"""The documents of a run, found again where `run.json` says that they came from."""
 
+import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,15 +12,10 @@ from workroom.inputs import collect_documents
 if TYPE_CHECKING:
     from workroom.trajectory.rundir import RunDirectory
 
-_LONGEST = 1 << 20  # bytes of a document without a file that is kept in run.json
+Content = str | bytes | Path
 
 
-def origins(documents: Mapping[str, str | Path]) -> dict[str, dict[str, Any]]:
-    """What `run.json` keeps of each document: size, SHA-256, and the host path; of a text that has none, the text."""
-    return {name: _origin(content) for name, content in documents.items()}
-
-
-def find_documents(run: "RunDirectory", inputs: Sequence[Path], notice: Callable[[str], None]) -> dict[str, str | Path]:
+def find_documents(run: "RunDirectory", inputs: Sequence[Path], notice: Callable[[str], None]) -> dict[str, Content]:
     """The documents of the run: from `inputs` where they have the name, else from where the run had them.
 
     A document of `inputs` may differ from the recorded one, which `notice` is told. Raises ConfigError for a document
@@ -30,8 +26,9 @@ def find_documents(run: "RunDirectory", inputs: Sequence[Path], notice: Callable
     for name in given:
         if name not in names:
             raise ConfigError(f"the run had no document {name}; it had: {', '.join(names) or 'none'}")
-    noted = run.run.get("documents")
-    found: dict[str, str | Path] = {}
+    task = run.run.get("task")
+    noted = task.get("documents") if isinstance(task, dict) else None
+    found: dict[str, Content] = {}
     for name in names:
         origin = noted.get(name) if isinstance(noted, dict) else None
         origin = origin if isinstance(origin, dict) else {}
@@ -44,21 +41,12 @@ def find_documents(run: "RunDirectory", inputs: Sequence[Path], notice: Callable
     return found
 
 
-def _origin(content: str | Path) -> dict[str, Any]:
-    if isinstance(content, str):
-        data = content.encode("utf-8", "surrogatepass")
-        about: dict[str, Any] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        return about | {"text": content} if len(data) <= _LONGEST else about
-    try:
-        return {"path": str(content.resolve()), "size": content.stat().st_size, "sha256": _digest(content)}
-    except OSError:  # the episode will say so
-        return {"path": str(content)}
-
-
-def _recorded(name: str, origin: Mapping[str, Any]) -> str | Path:
+def _recorded(name: str, origin: Mapping[str, Any]) -> Content:
     text, path = origin.get("text"), origin.get("path")
     if isinstance(text, str):
         return text
+    if isinstance(origin.get("base64"), str):
+        return base64.b64decode(origin["base64"])
     if not isinstance(path, str) or not isinstance(origin.get("sha256"), str):
         raise ConfigError(f"the run does not tell where its document {name} came from; hand it in with -i")
     try:

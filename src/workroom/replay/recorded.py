@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workroom.trajectory.rundir import RunDirectory
 
 _SHORTENED = re.compile(r".*/turn-(\d+)-(\d+)\.txt")
-_NOT_RUN = ("submitted", "max_time", "interrupted")
+_NOT_RUN = ("submitted", "max_time", "last_turn", "interrupted")
 
 
 @dataclass(frozen=True, slots=True)
