@@ -183,6 +183,7 @@ class Run:
                 protocol=self.config.tool_protocol,
                 vision=self.config.vision,
                 timeout=self.config.model_timeout,
+                token_ids=self.config.token_ids,
                 on_progress=self._progress,
             )
             check_server(self._model.name, self.config.base_url)

@@ -65,6 +65,7 @@ class RunConfig:
     checkpoints: bool = True
     temperature: float | None = None
     seed: int | None = None
+    token_ids: bool = False
 
     @property
     def limits(self) -> Limits:
@@ -367,4 +368,5 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "checkpoints": _switch,
     "temperature": _number(positive=False),
     "seed": _whole(None),
+    "token_ids": _switch,
 }

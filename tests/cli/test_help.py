@@ -14,6 +14,9 @@ GOLDEN = Path(__file__).parent / "golden"
 PAGES = [
     (),
     ("run",),
+    ("replay",),
+    ("export",),
+    ("import",),
     ("sandbox",),
     ("sandbox", "build"),
     ("sandbox", "check"),

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -39,15 +39,21 @@ def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 
 def complete(
-    *, protocol: str = "auto", tools: tuple[ToolSpec, ...] = (), deltas: list[Delta] | None = None, count: int = 1
+    *,
+    protocol: str = "auto",
+    tools: tuple[ToolSpec, ...] = (),
+    deltas: list[Delta] | None = None,
+    count: int = 1,
+    messages: Sequence[Message] = GREETING,
+    token_ids: bool = False,
 ) -> list[Completion]:
     async def inside() -> list[Completion]:
-        model = open_local(NAME, protocol=protocol)
+        model = open_local(NAME, protocol=protocol, token_ids=token_ids)
         on_delta = None if deltas is None else deltas.append
         try:
             return list(
                 await asyncio.gather(
-                    *(model.complete(GREETING, tools, sampling=SHORT, on_delta=on_delta) for _ in range(count))
+                    *(model.complete(messages, tools, sampling=SHORT, on_delta=on_delta) for _ in range(count))
                 )
             )
         finally:
@@ -147,3 +153,20 @@ def test_giving_up_during_the_start_leaves_nothing_behind_that_blocks() -> None:
         await model.aclose()
 
     asyncio.run(inside())
+
+
+def test_it_tells_the_token_ids_of_what_it_sampled() -> None:
+    """As many as the server itself counts; and a second turn whose prompt begins with the first one's."""
+    deltas: list[Delta] = []
+    [first] = complete(token_ids=True, deltas=deltas)
+    assert first.tokens is not None
+    assert first.usage is not None
+    assert (len(first.tokens.prompt), len(first.tokens.completion)) == (first.usage.prompt, first.usage.completion)
+    assert len(first.tokens.logprobs) == len(first.tokens.completion)
+    assert all(value <= 0 for value in first.tokens.logprobs)
+    assert deltas
+    [second] = complete(token_ids=True, messages=[*GREETING, first.message, Message("user", "Again.")])
+    assert second.tokens is not None
+    assert second.tokens.prompt[: len(first.tokens.prompt)] == first.tokens.prompt
+    [bash] = complete(token_ids=True, protocol="bash", tools=(BASH,))
+    assert bash.tokens is not None

@@ -13,7 +13,7 @@ from workroom.agent.calls import Pending
 from workroom.agent.context import Context, Trimmed
 from workroom.agent.limits import Account
 from workroom.errors import ContextOverflow, ImagesRefused, ModelError, SandboxError, WorkroomError
-from workroom.models.base import Completion, Delta, Message, Sampling
+from workroom.models.base import Completion, Delta, Message, Sampling, TokenIds
 from workroom.models.messages import merged, unique_ids
 from workroom.models.retry import complete
 from workroom.trajectory.events import (
@@ -27,6 +27,7 @@ from workroom.trajectory.events import (
     ModelDelta,
     ModelWaiting,
     StopReason,
+    Tokens,
 )
 from workroom.trajectory.reader import whole_text
 
@@ -269,5 +270,12 @@ class BaseEpisode:
                 usage=usage,
                 duration=completion.duration,
                 first_token=completion.first_token,
+                tokens=_tokens(completion.tokens),
             )
         )
+
+
+def _tokens(ids: TokenIds | None) -> Tokens | None:
+    if ids is None:
+        return None
+    return Tokens(prompt=list(ids.prompt), completion=list(ids.completion), logprobs=list(ids.logprobs))

@@ -135,6 +135,9 @@ def run(
         str | None, typer.Option("--temperature", metavar="T", help="Sampling temperature [default: the server's].")
     ] = None,
     seed: Annotated[str | None, typer.Option("--seed", metavar="N", help="Sampling seed, where supported.")] = None,
+    token_ids: Annotated[
+        bool, typer.Option("--token-ids", help="Record token ids, for `workroom export --to tokens`.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No activity on standard error, errors only.")] = False,
     config: Annotated[
@@ -167,6 +170,7 @@ def run(
         "checkpoints": checkpoints,
         "temperature": temperature,
         "seed": seed,
+        "token_ids": token_ids or None,
     }
     if resume is not None:
         given = {"a TASK": task, "-i": inputs, "-o": out, "--config": config}
@@ -291,6 +295,109 @@ def models_stop() -> int:
     from workroom.cli.models import stop
 
     return stop()
+
+
+@app.command(
+    "replay",
+    epilog="""\b
+    Examples:
+      workroom replay runs/20260101-120000-count
+      workroom replay out -i data/ --network none
+      workroom replay out --json | tail -n 1
+
+    \b
+    What differs by nature is not compared: clock times and dates, durations, process
+    ids, temporary names, addresses, and the budget line. With --exact all is compared.
+
+    \b
+    Exit codes: 0 all the same, 1 internal error, 2 usage (a document is missing or
+    changed), 3 something differs, 5 the sandbox failed, 130 interrupted.""",
+)
+def replay(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The run directory.", show_default=False)],
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option("-i", "--input", metavar="PATH", help="The documents [default: where the run found them]."),
+    ] = None,
+    sandbox: Annotated[
+        str | None, typer.Option("--sandbox", metavar="BACKEND", help="Another backend than the run's.")
+    ] = None,
+    image: Annotated[str | None, typer.Option("--image", metavar="NAME", help="Another image than the run's.")] = None,
+    network: Annotated[
+        str | None, typer.Option("--network", metavar="POLICY", help="Another network policy than the run's.")
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare also what differs by nature.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a call, then the result.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")] = False,
+) -> int:
+    """Run a run's commands again and show what differs.
+
+    In a fresh sandbox like the recorded one. Nothing is asked of the model.
+    """
+    from workroom.cli.replay import replay_verb
+
+    flags = {"sandbox": sandbox, "image": image, "network": network}
+    return replay_verb(directory, inputs or [], flags, exact=exact, as_json=as_json, quiet=quiet)
+
+
+@app.command(
+    "export",
+    epilog="""\b
+    Formats:
+      openai-jsonl  messages and tools as in Chat Completions; reasoning_content
+      sharegpt      conversations as LLaMA-Factory reads them
+      atif          ATIF v1.8 documents
+      inspect       a log of Inspect AI (needs the extra `inspect`)
+      tokens        token ids, masks and log-probabilities for a trainer;
+                    needs runs made with --token-ids
+
+    \b
+    Examples:
+      workroom export out --to openai-jsonl -o train.jsonl
+      workroom export runs --to sharegpt > sharegpt.jsonl
+      workroom export out --to inspect -o log.json""",
+)
+def export(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A run directory, or one with runs below it.", show_default=False)
+    ],
+    form: Annotated[str, typer.Option("--to", metavar="FORMAT", help="The format, see below.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE", help="Write here [default: standard output].")
+    ] = None,
+) -> int:
+    """Write runs in another format, one line a run."""
+    from workroom.cli.export import export_verb
+
+    return export_verb(directory, form, out)
+
+
+@app.command(
+    "import",
+    epilog="""\b
+    Examples:
+      workroom import trajectory.json -o theirs
+      workroom export theirs --to openai-jsonl""",
+)
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="An ATIF document, or a trajectory.json of LLM-in-Sandbox.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", metavar="DIR", help="The run directory to make.", show_default=False),
+    ],
+) -> int:
+    """Make a run directory of someone else's trajectory.
+
+    A benchmark file with many problems makes one below DIR for each.
+    """
+    from workroom.cli.export import import_verb
+
+    return import_verb(file, out)
 
 
 @app.command("doctor")

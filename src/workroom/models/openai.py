@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from workroom.errors import BadRequest, ContextOverflow, ImagesRefused, ModelError
-from workroom.models.base import Completion, Delta, FinishReason, Message, ModelHints, Sampling, ToolSpec
+from workroom.models.base import Completion, Delta, FinishReason, Message, ModelHints, Sampling, TokenIds, ToolSpec
 from workroom.models.endpoint import IDLE_TIMEOUT, Endpoint, Timing
 from workroom.models.failures import ToolsUnsupported, room
 from workroom.models.messages import merged
 from workroom.models.openai_wire import Answer, wire_messages, wire_tools
+from workroom.models.token_ids import REQUEST, Reply, whole
 
 _logger = logging.getLogger("workroom.models")
 _LEAST_ROOM = 256
@@ -28,7 +29,8 @@ class OpenAIModel:
     """A model behind a Chat Completions server.
 
     `timeout`, `first`, `idle`: as of `Endpoint`, in seconds. `extra`: further keys of every request. What the server
-    turns out not to take (a parameter, streaming) is left out from then on.
+    turns out not to take (a parameter, streaming) is left out from then on. `token_ids`: ask for them, in answers that
+    are not streamed, until the server turns out to tell none.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class OpenAIModel:
         hints: ModelHints | None = None,
         window: int | None = None,
         extra: Mapping[str, Any] | None = None,
+        token_ids: bool = False,
     ) -> None:
         self.name = name
         self.window = window
@@ -52,7 +55,9 @@ class OpenAIModel:
         self._endpoint = Endpoint(
             "openai", name, base_url=base_url, api_key=api_key, timeout=timeout, first=first, idle=idle
         )
+        self._root = base_url.rstrip("/").removesuffix("/v1")
         self._extra = dict(extra or {})
+        self._token_ids = token_ids
         self._refused: set[str] = set()
         # OpenAI's newer models know only the newer name; other servers may know only the older one.
         newer = "api.openai.com" in self._endpoint.provider.host
@@ -115,7 +120,22 @@ class OpenAIModel:
             model=answer.model or self._served_name,
             duration=timing.duration,
             first_token=timing.first,
+            tokens=await self._tokens(body, answer),
         )
+
+    async def _tokens(self, body: Mapping[str, Any], answer: Answer) -> TokenIds | None:
+        if not self._token_ids or answer.told is None:
+            return None
+        tokens = await whole(answer.told, self._root, body, answer.usage, self._post)
+        if tokens is None:
+            self._token_ids = False
+            _logger.warning("%s tells no token ids; the run goes on without them", self.name)
+        return tokens
+
+    async def _post(self, url: str, body: Mapping[str, Any]) -> Any:
+        reply = Reply()
+        await self._endpoint.ask(url, body, reply, None, Timing())
+        return reply.value
 
     def _body(
         self, messages: Sequence[Message], tools: Sequence[ToolSpec], sampling: Sampling, *, stream: bool
@@ -131,7 +151,9 @@ class OpenAIModel:
             self._max_tokens_key: sampling.max_tokens,
         }
         body |= {key: value for key, value in settings.items() if value is not None and key not in self._refused}
-        if stream and "stream" not in self._refused:
+        if self._token_ids:  # servers tell them wrong, or not at all, in streams with tool calls
+            body |= {key: value for key, value in REQUEST.items() if key not in self._refused}
+        elif stream and "stream" not in self._refused:
             body["stream"] = True
             if "stream_options" not in self._refused:
                 body["stream_options"] = {"include_usage": True}
@@ -152,6 +174,11 @@ class OpenAIModel:
         for key in ("temperature", "top_p", "seed"):
             if key in body and re.search(rf"\b{key}\b", words):
                 return self._refuse(key)
+        if "return_token_ids" in body and "return_token_ids" in words:
+            self._token_ids = False
+            return self._refuse("return_token_ids")
+        if "logprobs" in body and "logprobs" in words:
+            return self._refuse("top_logprobs", quietly=True) and self._refuse("logprobs")
         if "reasoning" in words and any(key.startswith("reasoning") for m in body["messages"] for key in m):
             return self._refuse("reasoning")
         if body.get("stream") and re.search(r"\bstream", words):

@@ -7,6 +7,7 @@ from typing import Any
 
 from workroom.models.base import Delta, FinishReason, Image, Message, ToolCall, ToolSpec, Usage
 from workroom.models.messages import arguments_object, encodable, pictures_behind, safe_name, tidy, unique_ids
+from workroom.models.token_ids import Told, read_told
 
 API = "openai"
 _REASONING_KEYS = ("reasoning_content", "reasoning")
@@ -87,6 +88,7 @@ class Answer:
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.model = ""
+        self.told: Told | None = None
         self._finish: str | None = None
         self._content: list[str] = []
         self._reasoning: list[str] = []
@@ -103,6 +105,7 @@ class Answer:
         deltas: list[Delta] = []
         for choice in chunk.get("choices") or ():
             whole = bool(choice.get("message"))  # a whole completion ends by being there
+            self.told = read_told(chunk, choice) if whole else None
             deltas += self._take(choice.get("message") or choice.get("delta") or {}, whole)
             self._finish = choice.get("finish_reason") or ("stop" if whole else self._finish)
         return deltas

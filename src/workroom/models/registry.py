@@ -1,5 +1,6 @@
 """Model names: from `openai/gpt-5`, `anthropic/...`, `local/...` or `scripted/...` to a model."""
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from typing import Any, Literal, get_args
 from workroom.errors import ConfigError
 from workroom.models.base import Model, ModelHints
 from workroom.models.vision import Vision, can_see
+
+_logger = logging.getLogger("workroom.models")
 
 Protocol = Literal["auto", "native", "json", "bash"]
 
@@ -41,14 +44,16 @@ def open_model(
     protocol: Protocol = "auto",
     vision: Vision = "auto",
     timeout: float = 3600.0,
+    token_ids: bool = False,
     on_progress: Callable[[str], None] | None = None,
 ) -> Model:
     """The model of that name (None: `default_model()`); nothing is sent before its first call.
 
     `base_url` and `api_key` go before `OPENAI_BASE_URL`, `OPENAI_API_KEY` and their like. `protocol`: how tools are
     called, `auto` finds out. `vision`: whether the model can be shown pictures, `auto` goes by its name; a local one
-    never can. `timeout`: seconds for one answer. `on_progress` is told in words what a local model waits
-    for. Raises ConfigError for an unknown name, a missing key, a URL that is none, or a script that cannot be read.
+    never can. `timeout`: seconds for one answer. `token_ids`: ask the server for those of prompts and completions.
+    `on_progress` is told in words what a local model waits for. Raises ConfigError for an unknown name, a missing key,
+    a URL that is none, or a script that cannot be read.
     """
     if protocol not in get_args(Protocol):
         raise ConfigError(f"the tool protocol {protocol!r} is none of {', '.join(get_args(Protocol))}")
@@ -61,8 +66,10 @@ def open_model(
     hints = ModelHints(vision=can_see(name, vision))
     match prefix:
         case "openai":
-            return _openai(name, base_url, api_key, protocol, timeout, hints)
+            return _openai(name, base_url, api_key, protocol, timeout, hints, token_ids)
         case "anthropic":
+            if token_ids:
+                _logger.warning("%s tells no token ids; the run goes on without them", name)
             return _anthropic(name, base_url, api_key, protocol, timeout, hints)
         case "local":
             from workroom.models.local import open_local
@@ -70,7 +77,7 @@ def open_model(
             if vision == "on":
                 raise ConfigError(f"{name} cannot be shown pictures; leave out --vision, or use a model that can see")
             options: dict[str, Any] = {} if on_progress is None else {"on_progress": on_progress}
-            model: Model = open_local(rest, protocol=protocol, **options)
+            model: Model = open_local(rest, protocol=protocol, token_ids=token_ids, **options)
             return model
         case "scripted":
             from workroom.models.scripted import ScriptedModel
@@ -113,7 +120,13 @@ def known_models() -> list[KnownModel]:
 
 
 def _openai(
-    name: str, base_url: str | None, api_key: str | None, protocol: Protocol, timeout: float, hints: ModelHints
+    name: str,
+    base_url: str | None,
+    api_key: str | None,
+    protocol: Protocol,
+    timeout: float,
+    hints: ModelHints,
+    token_ids: bool,
 ) -> Model:
     from workroom.models.openai import OpenAIModel
     from workroom.models.text import AutoProtocolModel
@@ -125,7 +138,9 @@ def _openai(
             f"{name} needs a key: set OPENAI_API_KEY, or give your own server with --base-url, "
             "or use a model on this machine (local/NAME)"
         )
-    model = OpenAIModel(name, base_url=url or _OPENAI_URL, api_key=key or _NO_KEY, timeout=timeout, hints=hints)
+    model = OpenAIModel(
+        name, base_url=url or _OPENAI_URL, api_key=key or _NO_KEY, timeout=timeout, hints=hints, token_ids=token_ids
+    )
     return AutoProtocolModel(model) if protocol == "auto" else _with_protocol(model, protocol)
 
 

@@ -162,11 +162,14 @@ class ToolFinished(_Event):
 
 
 class Reminder(_Event):
-    """A user message that the harness put in: a missing tool call, the budget, the last turn, a missing answer."""
+    """A user message that the harness put in: a missing tool call, the budget, the last turn, a missing answer.
+
+    `user`: in an imported run, a message in the middle of it that another harness or a person wrote.
+    """
 
     type: Literal["reminder"] = "reminder"
     turn: int
-    reason: Literal["no_tool_call", "budget", "last_turn", "missing_answer", "repeated_call", "resumed"]
+    reason: Literal["no_tool_call", "budget", "last_turn", "missing_answer", "repeated_call", "resumed", "user"]
     text: str
 
 

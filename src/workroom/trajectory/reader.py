@@ -12,7 +12,7 @@ from workroom.trajectory.events import event_adapter
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from workroom.trajectory.events import Event
+    from workroom.trajectory.events import Event, ToolFinished
 
 
 def load_events(path: str | os.PathLike[str]) -> "list[Event]":
@@ -28,7 +28,7 @@ def parse_events(data: bytes) -> "tuple[list[Event], int]":
         if not line:
             continue
         try:
-            events.append(event_adapter.validate_python(_without_surrogates(json.loads(line))))
+            events.append(event_adapter.validate_python(without_surrogates(json.loads(line))))
         except (ValueError, RecursionError, ValidationError):
             damaged += 1
     return events, damaged
@@ -55,6 +55,17 @@ def kept(events: "Iterable[Event]") -> "list[Event]":
     return result
 
 
+def answers(history: "list[Event]", place: int) -> "dict[str, ToolFinished]":
+    """What answered the calls of the turn at `place`, by call id; ids may come again in later turns."""
+    found: dict[str, ToolFinished] = {}
+    for event in history[place + 1 :]:
+        if event.type == "assistant":
+            break
+        if event.type == "tool":
+            found.setdefault(event.call_id, event)
+    return found
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object, empty where the file is missing or damaged."""
     try:
@@ -73,11 +84,12 @@ def whole_text(text: str) -> str:
     return text
 
 
-def _without_surrogates(value: Any) -> Any:
+def without_surrogates(value: Any) -> Any:
+    """A JSON value with every text in it made whole."""
     if isinstance(value, str):
         return whole_text(value)
     if isinstance(value, dict):
-        return {whole_text(key): _without_surrogates(item) for key, item in value.items()}
+        return {whole_text(key): without_surrogates(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
+        return [without_surrogates(item) for item in value]
     return value

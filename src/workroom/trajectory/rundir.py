@@ -142,6 +142,13 @@ class RunDirectory:
         event.elapsed = last.elapsed + time.monotonic() - self._recorded_at
         return event
 
+    @property
+    def agent(self) -> dict[str, Any] | None:
+        """Name and version of the agent system of an imported run, None for this package's own."""
+        origin = self.run.get("imported_from")
+        agent = origin.get("agent") if isinstance(origin, dict) else None
+        return agent if isinstance(agent, dict) else None
+
     def record(self, event: "Event") -> None:
         """Appends the event; live-only ones are left out. Raises WorkroomError where it cannot be written."""
         if event.live_only:
@@ -194,7 +201,7 @@ class RunDirectory:
 
         write_pictures(self.path, self.events)
         target = self.path / "trajectory.json"
-        replace_file(target, to_json(to_atif(self.events)).encode() + b"\n")
+        replace_file(target, to_json(to_atif(self.events, self.agent)).encode() + b"\n")
         return target
 
     def save(self, *, durable: bool = False) -> None:

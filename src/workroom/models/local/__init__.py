@@ -58,8 +58,10 @@ def _never() -> bool:
     return False
 
 
-def open_local(name: str, *, protocol: str = "auto", on_progress: Progress | None = None) -> Model:
+def open_local(
+    name: str, *, protocol: str = "auto", token_ids: bool = False, on_progress: Progress | None = None
+) -> Model:
     """See `workroom.models.local.model.open_local`, which is loaded when it is needed."""
     from workroom.models.local.model import open_local as open_it
 
-    return open_it(name, protocol=protocol, on_progress=on_progress)
+    return open_it(name, protocol=protocol, token_ids=token_ids, on_progress=on_progress)

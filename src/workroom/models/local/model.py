@@ -20,12 +20,14 @@ _KINDS = ("native", "json", "bash")
 _CONTROL_TOKEN = re.compile(r"<(?=\|\w+\|>)")
 
 
-def open_local(name: str, *, protocol: str = "auto", on_progress: Progress | None = None) -> Model:
+def open_local(
+    name: str, *, protocol: str = "auto", token_ids: bool = False, on_progress: Progress | None = None
+) -> Model:
     """The local model of that name, with or without `local/`. Nothing is downloaded, built or started before its first
     call, which tells `on_progress` in words what it waits for.
 
-    `protocol`: how tools are called; `auto` takes what the model does best. Raises ConfigError for an unknown name or
-    a `WORKROOM_LOCAL_…` setting that is none.
+    `protocol`: how tools are called; `auto` takes what the model does best. `token_ids`: completions tell them. Raises
+    ConfigError for an unknown name or a `WORKROOM_LOCAL_…` setting that is none.
     """
     entry = find(name)
     kind: Kind = entry.hints.protocol
@@ -33,7 +35,7 @@ def open_local(name: str, *, protocol: str = "auto", on_progress: Progress | Non
         if protocol not in _KINDS:
             raise ConfigError(f"There is no protocol {protocol!r}; there are: auto, {', '.join(_KINDS)}.")
         kind = cast("Kind", protocol)
-    return LocalModel(entry, kind, Settings.of_environment(), on_progress or (lambda _: None))
+    return LocalModel(entry, kind, Settings.of_environment(), on_progress or (lambda _: None), token_ids=token_ids)
 
 
 class LocalModel:
@@ -42,13 +44,16 @@ class LocalModel:
     The server may stop between calls, for idleness or at the user's wish: every call attaches anew.
     """
 
-    def __init__(self, entry: LocalEntry, kind: Kind, settings: Settings, progress: Progress) -> None:
+    def __init__(
+        self, entry: LocalEntry, kind: Kind, settings: Settings, progress: Progress, *, token_ids: bool = False
+    ) -> None:
         self.name = entry.full_name
         self.window: int | None = entry.context
         self.hints = replace(entry.hints, protocol=kind)
         self._entry = entry
         self._settings = settings
         self._progress = progress
+        self._token_ids = token_ids
         self._command: list[str] | None = None
         self._speakers: dict[bool, Model] = {}
         self._address = ("", "")
@@ -130,6 +135,7 @@ class LocalModel:
             hints=self.hints,
             window=self.window,
             extra=extra,
+            token_ids=self._token_ids,
         )
         return plain if kind == "native" or not with_tools else TextProtocolModel(plain, kind)
 
