@@ -163,6 +163,16 @@ def _anchor(title: str) -> str:
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
+def test_the_page_on_reliability_names_tests_that_there_are() -> None:
+    rows = re.findall(r"^\| F\d+.*$", (ROOT / "docs/reliability.md").read_text(), re.MULTILINE)
+    assert len(rows) == 35  # two share a row
+    for row in rows:
+        file = ""
+        for path, name in re.findall(r"`([\w/.]*)::(\w+)`", row):
+            file = path or file
+            assert f"def {name}(" in (ROOT / "tests" / file).read_text(), f"{file}::{name}"
+
+
 def test_the_reference_names_every_setting_event_reason_and_exit_code() -> None:
     text = (ROOT / "docs/reference.md").read_text()
     events = [get_args(member.model_fields["type"].annotation)[0] for member in get_args(get_args(Event)[0])]
@@ -178,7 +188,7 @@ def test_every_flag_of_run_is_a_setting_or_is_explained() -> None:
     text = (ROOT / "docs/reference.md").read_text()
     flags = set(re.findall(r"^  (?:-\w, )?(--[\w-]+)", page, re.MULTILINE)) - {"--help"}
     assert flags == {f"--{key.replace('_', '-')}" for key in set(KEYS) - FILE_ONLY} | {
-        "--input", "--out", "--json", "--quiet", "--config",
+        "--input", "--out", "--resume", "--json", "--quiet", "--config",
     }  # fmt: skip
     for flag in ("-i PATH", "-o DIR", "--json", "--quiet", "--config FILE"):
         assert f"`{flag}`" in text
