@@ -5,7 +5,7 @@ a server's extra fields survive and a strange reply is classed here rather than 
 """
 
 import json
-import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -54,6 +54,14 @@ class Timing:
     first: float | None = None
 
 
+@cache
+def _loading(sdk: str) -> threading.Thread:
+    """The thread that loads an SDK, begun as soon as it is known that it will be needed."""
+    thread = threading.Thread(target=import_module, args=(sdk,), name=f"load {sdk}")
+    thread.start()
+    return thread
+
+
 class Endpoint:
     """POSTs JSON. `timeout`: seconds for a whole answer, in which a model may think in silence.
 
@@ -89,13 +97,15 @@ class Endpoint:
         self._direct = is_loopback(hostname)
         self._client: Any = None
         self._loop: Any = None
+        _loading(sdk)
 
     async def prepare(self) -> None:
-        """Loads the SDK, off the event loop: it takes up to seconds, which are no part of the model's time."""
-        if self._sdk_name not in sys.modules:
+        """Waits until the SDK is loaded, off the event loop: that takes up to seconds, in which a sandbox may start."""
+        loading = _loading(self._sdk_name)
+        if loading.is_alive():
             from anyio import to_thread
 
-            await to_thread.run_sync(import_module, self._sdk_name)
+            await to_thread.run_sync(loading.join)
 
     async def ask(
         self,
