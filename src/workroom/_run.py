@@ -18,6 +18,7 @@ from workroom.config import Resolved, from_arguments
 from workroom.errors import ConfigError, SandboxGone, TransferError, WorkroomError
 from workroom.redaction import Redactor
 from workroom.sandbox.base import OUTPUT_DIR, FileEntry
+from workroom.sandbox.transfer import DISK_ERRORS
 from workroom.task import Task
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ class Run:
         from workroom.agent.prices import ListPrices
         from workroom.models import open_model
         from workroom.models.redacting import RedactingModel
+        from workroom.models.registry import load_sdk
         from workroom.sandbox.egress import parse_policy
         from workroom.trajectory.rundir import RunDirectory
 
@@ -187,6 +189,7 @@ class Run:
                 on_progress=self._progress,
             )
             check_server(self._model.name, self.config.base_url)
+            load_sdk(self._model.name)
         self._model = RedactingModel(self._model, self._redactor)
         self.task, redacted = self._redactor.task(self.task)
         self._tell_redacted(redacted)
@@ -322,6 +325,10 @@ class Run:
         except SandboxGone:
             return []  # the episode has said so
         except (TransferError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+                from workroom.trajectory.files import cannot_write
+
+                raise cannot_write(self._directory.files_dir, error) from error
             self._notice(f"not all files could be brought out: {error}")
             self._directory.run["files_error"] = str(error)
             return list(_present(self._directory.files_dir))

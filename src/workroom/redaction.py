@@ -120,7 +120,7 @@ class Redactor:
             if name != entry.path:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 path = path.rename(folder / name)
-            if size and self._overwrite(path):
+            if size and path.is_file() and self._overwrite(path):
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
                 names.append(name)
             else:

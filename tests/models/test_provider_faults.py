@@ -174,7 +174,7 @@ def test_an_overflow_that_nothing_helps_against_ends_it(wire: Wire) -> None:
     work = wire.says("", (BASH, {"command": "seq -s, 1 2000"}))
     played = play(wire, [work, *[wire.error(400, words)] * 20], mode="sandbox")
     assert (played.end.stop_reason, played.end.turns) == ("context_overflow", 2)
-    assert len(played.requests) == 3  # once as it was, once with the observation cut
+    assert 3 <= len(played.requests) <= 6  # once as it was, then with ever less of what may be left out
     assert "output: " not in str(played.end.error)
 
 

@@ -291,7 +291,7 @@ class Episode(BaseEpisode):
 
     def _note_failure(self, call: Call, *, is_error: bool, facts: Mapping[str, Any]) -> None:
         """Counts equal failing calls in a row."""
-        failed = is_error or facts.get("exit_code", 0) != 0
+        failed = is_error or facts.get("exit_code") not in (None, 0)  # None: a job that goes on
         key = (call.name, call.arguments)
         self._failed = (self._failed + 1 if key == self._failing else 1) if failed else 0
         self._failing = key if failed else None

@@ -55,8 +55,8 @@ class Timing:
 
 
 @cache
-def _loading(sdk: str) -> threading.Thread:
-    """The thread that loads an SDK, begun as soon as it is known that it will be needed."""
+def loading(sdk: str) -> threading.Thread:
+    """The thread that loads an SDK; to be asked for as soon as it is known that one will be needed."""
     thread = threading.Thread(target=import_module, args=(sdk,), name=f"load {sdk}")
     thread.start()
     return thread
@@ -97,15 +97,14 @@ class Endpoint:
         self._direct = is_loopback(hostname)
         self._client: Any = None
         self._loop: Any = None
-        _loading(sdk)
 
     async def prepare(self) -> None:
         """Waits until the SDK is loaded, off the event loop: that takes up to seconds, in which a sandbox may start."""
-        loading = _loading(self._sdk_name)
-        if loading.is_alive():
+        thread = loading(self._sdk_name)
+        if thread.is_alive():
             from anyio import to_thread
 
-            await to_thread.run_sync(loading.join)
+            await to_thread.run_sync(thread.join)
 
     async def ask(
         self,

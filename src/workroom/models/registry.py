@@ -86,6 +86,15 @@ def open_model(
     raise ConfigError(f"the model name {name!r} begins with no known provider: use {_FORMS}")
 
 
+def load_sdk(name: str) -> None:
+    """Begins to load what the first call of the model of that name will need, in a thread."""
+    provider = name.partition("/")[0]
+    if provider in ("openai", "anthropic"):
+        from workroom.models.endpoint import loading
+
+        loading(provider)
+
+
 def known_models() -> list[KnownModel]:
     """What can be named, and whether it is ready. Reads the environment and the cache; no network."""
     from workroom.models.local.build import server_path

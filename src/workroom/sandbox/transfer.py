@@ -1,6 +1,7 @@
 """Files between host and sandbox, the host's side. What a sandbox names is never trusted."""
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 
 from workroom.errors import TransferError
 from workroom.sandbox.base import FileEntry
+
+DISK_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS))  # of the host: no file can be stored
 
 
 def walk_tree(top: Path) -> Iterator[tuple[str, Path]]:
@@ -26,7 +29,7 @@ async def save_tree(
     """Writes the `pieces(name)` of each of `files` (name, size as listed) below `target`; returns what was written.
 
     What cannot be read or stored, or is more than there is room for, is left out, and told in a TransferError when all
-    the rest is there. Raises FileExistsError before overwriting.
+    the rest is there. Raises FileExistsError before overwriting, and OSError where the host's disk takes no more.
     """
     target.mkdir(parents=True, exist_ok=True)
     top = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
@@ -40,6 +43,8 @@ async def save_tree(
             except FileExistsError:
                 raise
             except OSError as error:
+                if error.errno in DISK_ERRORS:
+                    raise
                 failed.append(f"{name!r} ({error.strerror})")
                 continue
             except TransferError as error:
