@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workroom._run import RunResult, arun, run
+    from workroom._outcome import RunResult
+    from workroom._run import arun, run
     from workroom.agent import Agent, EpisodeLimits
     from workroom.errors import ConfigError, ModelError, SandboxError, WorkroomError
     from workroom.models import open_model
@@ -27,7 +28,7 @@ _HOMES = {
     "EpisodeLimits": "workroom.agent",
     "Limits": "workroom.sandbox.base",
     "ModelError": "workroom.errors",
-    "RunResult": "workroom._run",
+    "RunResult": "workroom._outcome",
     "Sandbox": "workroom.sandbox",
     "SandboxError": "workroom.errors",
     "Task": "workroom.task",

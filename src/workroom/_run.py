@@ -1,17 +1,14 @@
 """One task from settings to result: `run`, `arun`, and the `Run` behind both of them and the command line."""
 
 import asyncio
-import hashlib
-import re
 import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import asdict, dataclass, replace
-from itertools import count
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workroom._outcome import RunResult, cut_short, default_directory, present_files, result_of
 from workroom._resume import Resumption, Saver
 from workroom._task_record import task_record
 from workroom.config import Resolved, from_arguments
@@ -27,32 +24,11 @@ if TYPE_CHECKING:
     from workroom.models.base import Model
     from workroom.sandbox import Sandbox
     from workroom.sandbox.egress import EgressRecord
-    from workroom.trajectory.events import EpisodeFinished, Event, StopReason, TokenUsage
+    from workroom.trajectory.events import Event
     from workroom.trajectory.rundir import RunDirectory, Status
 
 Tell = Callable[[str], None]
 OnEvent = Callable[["Event"], None]
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What a run gave.
-
-    `answer` is None where there is none. `files` are host paths of what the model left in `/testbed/output`.
-    `error` is one sentence where the plant failed. `cost` in US dollars, None where the price is unknown; `duration` in
-    seconds. `trajectory` is every event in order; `path` the run directory.
-    """
-
-    answer: str | None
-    files: tuple[Path, ...]
-    stop_reason: "StopReason"
-    usage: "TokenUsage"
-    trajectory: "tuple[Event, ...]"
-    path: Path
-    error: str | None = None
-    cost: float | None = None
-    turns: int = 0
-    duration: float = 0.0
 
 
 def run(
@@ -158,7 +134,7 @@ class Run:
         assert self._resumption is not None
         directory = self._resumption.directory
         directory.close()
-        return _result(directory, list(_present(directory.files_dir)))
+        return result_of(directory, list(present_files(directory.files_dir)))
 
     def request_stop(self) -> bool:
         """Ends the episode after the current step. False where that cannot be, since there is no episode yet, or
@@ -236,7 +212,7 @@ class Run:
         self._tell_redacted([f"the file {name}" for name in self._directory.run.get("redacted", ())])
         if self._directory.run["stop_reason"] == "submitted":
             shutil.rmtree(self._directory.checkpoints_dir, ignore_errors=True)
-        return _result(self._directory, files)
+        return result_of(self._directory, files)
 
     def _tell_redacted(self, names: list[str]) -> None:
         for name in names:
@@ -331,7 +307,7 @@ class Run:
                 raise cannot_write(self._directory.files_dir, error) from error
             self._notice(f"not all files could be brought out: {error}")
             self._directory.run["files_error"] = str(error)
-            return list(_present(self._directory.files_dir))
+            return list(present_files(self._directory.files_dir))
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
@@ -359,71 +335,11 @@ class Run:
         assert self._directory is not None
         directory = self._directory
         if directory.started is not None and directory.finished is None and status == "interrupted":
-            self._take(directory.stamp(_cut_short(directory.events, self._prices)))
+            self._take(directory.stamp(cut_short(directory.events, self._prices)))
         directory.run |= {"stop_reason": stop_reason, "error": error}
         if directory.finished is not None and status == "failed":
             directory.run["error_after_the_end"] = error  # `finish` writes the episode's own reason over `error`
-        directory.finish(list(_present(directory.files_dir)), status=status)
-
-
-def default_directory(prompt: str) -> Path:
-    """Makes `runs/<time>-<slug>`, with a number where that is taken. Raises ConfigError where it cannot be made."""
-    words = re.findall(r"[a-z0-9]+", prompt.lower())
-    slug = "-".join(words)[:40].rstrip("-") or "task"
-    base = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}"
-    for number in count(1):
-        path = base if number == 1 else Path(f"{base}-{number}")
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise ConfigError(f"cannot make a run in {path}: {error.strerror}; choose another with -o DIR") from error
-        return path
-    raise AssertionError("unreachable")
-
-
-def _cut_short(events: "list[Event]", prices: "Prices | None") -> "EpisodeFinished":
-    """The end of an episode that was stopped in the middle of a step, from what was recorded of it."""
-    from workroom.agent.accounting import recorded, token_usage
-    from workroom.trajectory.events import EpisodeFinished
-
-    account = recorded(events, prices)
-    turns = [event for event in events if event.type == "assistant"]
-    return EpisodeFinished(
-        stop_reason="interrupted",
-        turns=len({turn.turn for turn in turns}),
-        usage=token_usage(account.usage, account.environment, estimated=account.estimated),
-        cost=account.cost,
-        duration=events[-1].elapsed,
-        model_seconds=sum(turn.duration for turn in turns),
-        tool_seconds=sum(event.duration for event in events if event.type == "tool"),
-    )
-
-
-def _result(directory: "RunDirectory", files: list[FileEntry]) -> RunResult:
-    end = directory.finished
-    assert end is not None
-    return RunResult(
-        answer=end.answer,
-        files=tuple(directory.files_dir / entry.path for entry in files),
-        stop_reason=end.stop_reason,
-        usage=end.usage,
-        trajectory=tuple(directory.events),
-        path=directory.path,
-        error=end.error,
-        cost=end.cost,
-        turns=end.turns,
-        duration=end.duration,
-    )
-
-
-def _present(folder: Path) -> Iterator[FileEntry]:
-    """The files that were brought out before something went wrong."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink() and path.name != "manifest.json":
-            data = path.read_bytes()
-            yield FileEntry(str(path.relative_to(folder)), len(data), hashlib.sha256(data).hexdigest())
+        directory.finish(list(present_files(directory.files_dir)), status=status)
 
 
 def _ignore(_: object) -> None:
