@@ -8,7 +8,7 @@ import socket
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from workroom.errors import ModelError
+from workroom.errors import ConfigError, ModelError
 from workroom.models.address import is_loopback
 
 _TIMEOUT = 5.0
@@ -24,6 +24,8 @@ def check_server(model: str, base_url: str | None) -> None:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         socket.create_connection((parts.hostname, port), _TIMEOUT).close()
+    except UnicodeError:
+        raise ConfigError(f"the base URL's host {parts.hostname!r} is no host name") from None
     except OSError as error:
         raise ModelError(
             f"no model server answers at {parts.hostname}:{port} ({error.strerror or error}): start it, or give "

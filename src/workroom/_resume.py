@@ -1,5 +1,6 @@
 """Going on with a run: what is kept of it turn by turn, and what is read of it again."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,11 @@ class Resumption:
         """Writes down that the run goes on; gives its directory."""
         if self.directory.damaged:
             notice(f"{self.directory.damaged} damaged lines of events.jsonl are left out")
+        if self.history is None and self.directory.events:
+            notice("the log cannot be read from its beginning: the run begins anew; the log is in events.jsonl.damaged")
+            self.directory.set_log_aside()
+        if not self.saved:  # what is there is of turns that do not count any more
+            shutil.rmtree(self.directory.checkpoints_dir, ignore_errors=True)
         run = self.directory.run
         run |= {"status": "running", "config": resolved.record(), "resumed": int(run.get("resumed", 0)) + 1}
         self.directory.save()

@@ -219,29 +219,38 @@ class Run:
             self._notice(f"{name} held an API key: it was replaced by asterisks")
 
     async def _in_sandbox(self) -> list[FileEntry]:
-        from workroom.sandbox import Sandbox
 
         assert self._directory is not None
-        config = self.config
-        saved = 0 if self._resumption is None else self._resumption.saved
         checkpoints = self._directory.checkpoints_dir
         try:
-            async with Sandbox.open(
-                config.sandbox,
-                image=config.image,
-                network=config.network,
-                limits=config.limits,
-                checkpoint=checkpoints if saved else None,
-                on_egress=self._note_egress,
-            ) as box:
+            box, saved = await self._open(0 if self._resumption is None else self._resumption.saved)
+            async with box:
                 for notice in box.facts.notices:
                     self._notice(notice)
-                await self._play(box, Saver(box, checkpoints, self._notice) if config.checkpoints else None)
+                await self._play(box, saved, Saver(box, checkpoints, self._notice) if self.config.checkpoints else None)
                 return await self._bring_out(box)
         finally:
             self._take_late_egress()
 
-    async def _play(self, box: "Sandbox | None", saver: "Saver | None" = None) -> None:
+    async def _open(self, saved: int) -> "tuple[Sandbox, int]":
+        """The sandbox, and the turn whose files it has: none where those that were kept cannot be put back."""
+        from workroom.sandbox import Sandbox
+
+        assert self._directory is not None
+        config = self.config
+        settings: dict[str, Any] = {
+            "image": config.image, "network": config.network, "limits": config.limits, "on_egress": self._note_egress
+        }  # fmt: skip
+        if saved:
+            try:
+                return await Sandbox.start(
+                    config.sandbox, checkpoint=self._directory.checkpoints_dir, **settings
+                ), saved
+            except ConfigError as error:
+                self._notice(f"the files that were kept cannot be put back, so the commands are run again: {error}")
+        return await Sandbox.start(config.sandbox, **settings), 0
+
+    async def _play(self, box: "Sandbox | None", saved: int = 0, saver: "Saver | None" = None) -> None:
         from workroom.agent import Agent, EpisodeLimits
         from workroom.models.base import Usage
 
@@ -259,7 +268,7 @@ class Run:
             pricing=self._prices,
             after_turn=saver,
         )
-        history, saved = (None, 0) if self._resumption is None else (self._resumption.history, self._resumption.saved)
+        history = None if self._resumption is None else self._resumption.history
         # The list of prices takes its time to load: while the first request is under way, and before its cost is due.
         loop = asyncio.get_running_loop()
         loading = loop.call_later(1.0, loop.run_in_executor, None, self._prices.cost, Usage())

@@ -177,6 +177,8 @@ def recorded(record: Mapping[str, Any], flags: Mapping[str, Any]) -> Resolved:
                 f"the run was begun with {key} = {was!r} and cannot go on with {value!r}: leave {origin} out"
             )
         values[key], origins[key] = value, origin
+    if "***" in (values.get("base_url") or ""):
+        raise ConfigError("the run's base URL held a login, which is not recorded: give it again with --base-url")
     return Resolved(RunConfig(**values), origins)
 
 

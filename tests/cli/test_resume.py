@@ -275,3 +275,37 @@ def test_a_call_that_is_not_known_and_one_that_was_cut_off_are_not_run_again(tmp
     assert done.returncode == 3
     done = workroom(tmp_path, "run", "--resume", "out", "--max-turns", "5")
     assert (done.returncode, done.stdout) == (0, "once\n"), done.stderr
+
+
+def test_kept_files_that_are_damaged_cost_no_more_than_the_commands(tmp_path: Path, model: str) -> None:
+    """A part that a power failure cut; one that is whole but cannot be unpacked; a log that a damaged line ends."""
+    for damage in ("cut", "wrong", "log"):
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        process = begin(tmp_path, model)
+        wait_for(process, tmp_path / "out/events.jsonl", '"turn_started", "turn": 4')
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        kept = tmp_path / "out/checkpoints"
+        part = kept / json.loads((kept / "index.json").read_text())["files"][-1]
+        if damage == "cut":
+            part.write_bytes(b"")
+        elif damage == "wrong":
+            data = part.read_bytes()
+            part.write_bytes(data[:512] + b"x" * (len(data) - 512))
+        else:
+            log = tmp_path / "out/events.jsonl"
+            log.write_bytes(b"\0" + log.read_bytes()[1:])
+        done = workroom(tmp_path, "run", "--resume", "out")
+        assert (done.returncode, done.stdout) == (0, ANSWER + "\n"), (damage, done.stderr)
+        said = {"cut": "tool calls run again", "wrong": "cannot be put back", "log": "begins anew"}[damage]
+        assert said in done.stderr
+        assert not kept.exists()
+
+
+def test_a_base_url_with_a_login_is_asked_for_again(tmp_path: Path) -> None:
+    with FakeServer([openai.error(401, "no")]) as server:
+        url = server.url.replace("//", "//user:long-password-1@")
+        done = workroom(tmp_path, "x", "-m", "openai/f", "--base-url", url, "--mode", "llm", "-o", "out")
+    assert done.returncode == 4
+    refused = workroom(tmp_path, "run", "--resume", "out")
+    assert (refused.returncode, "give it again with --base-url" in refused.stderr) == (2, True)

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,11 @@ LATER = """
 rm -rf /opt/new/deep /etc/skel && ln -s /etc/passwd /opt/new/deep && touch /etc/skel
 mkdir /testbed/one && mv /testbed/answer.txt /testbed/one/ && echo x > /testbed/answer.txt
 rm /opt/new/dangling && mkdir -p /opt/new/dangling/below && printf y > "/opt/new/dangling/below/$(printf 'a\\nb -x')"
+mkdir -p /testbed/proj/src/pkg && echo main > /testbed/proj/src/pkg/main.py && echo top > /testbed/proj/src/top.py
 printf 'z' >> /opt/new/hard; chmod 600 /opt/new/hard; setsid sleep 1000 > /dev/null 2>&1 &
+"""
+MOVED = """
+cd /testbed && mkdir new && mv proj/* new/ && rmdir proj && mv new proj
 """
 ALL = r"""
 find /testbed /opt /etc /root -printf '%p %y %m %U:%G %s %n %l\n' | sort | md5sum
@@ -140,7 +146,14 @@ def test_a_save_that_fails_leaves_the_one_before(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    "index", [b"", b"[]", b'{"mark": 1}', b'{"mark": 1, "files": ["../x"]}', b'{"mark": 1, "files": []}']
+    "index",
+    [
+        b"",
+        b"[]",
+        b'{"mark": 1}',
+        b'{"mark": 1, "files": ["../x"], "sizes": [1]}',
+        b'{"mark": 1, "files": [], "sizes": []}',
+    ],
 )
 def test_a_damaged_journal_is_refused(tmp_path: Path, index: bytes) -> None:
     (tmp_path / "index.json").write_bytes(index)
@@ -178,5 +191,62 @@ def test_a_fork_is_followed(tmp_path: Path) -> None:
                 await kept.save(2)
         async with Sandbox.open(limits=SMALL, checkpoint=tmp_path) as box:
             assert (await box.exec("cat file other")).stdout == "two\nnew\n"
+
+    asyncio.run(work())
+
+
+def test_a_list_of_many_files_has_room(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with Sandbox.open(limits=SMALL) as box:
+            kept = Journal(box, tmp_path)
+            made = await box.exec("mkdir many && cd many && seq -f '%0100.0f' 40000 | xargs touch; ls | wc -l")
+            assert made.stdout == "40000\n"
+            assert await kept.save(1)
+            await box.exec("rm many/*1")
+            assert await kept.save(2)
+        async with Sandbox.open(limits=SMALL, checkpoint=tmp_path) as box:
+            assert (await box.exec("ls many | wc -l")).stdout == "36000\n"
+
+    asyncio.run(work())
+
+
+def test_a_save_whose_helper_is_killed_fails_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with Sandbox.open(limits=SMALL) as box:
+            kept = Journal(box, tmp_path)
+            await box.exec("echo one > file")
+            await kept.save(1)
+            for pid in _children_of_this_process() - {box._guest.pid}:  # type: ignore[attr-defined]
+                os.kill(pid, signal.SIGKILL)
+            with pytest.raises(SandboxUnavailable):
+                await kept.save(2)
+            assert saved_mark(tmp_path) == 1
+            await box.exec("echo three > file")
+            assert await kept.save(3)
+        async with Sandbox.open(limits=SMALL, checkpoint=tmp_path) as box:
+            assert await box.read("file") == b"three\n"
+
+    asyncio.run(work())
+
+
+def _children_of_this_process() -> set[int]:
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        found |= {int(child) for child in (task / "children").read_text().split()}
+    return found
+
+
+def test_saves_at_once_are_made_one_after_the_other(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with Sandbox.open(limits=SMALL) as box:
+            kept = Journal(box, tmp_path)
+            await box.exec("head -c 3000000 /dev/urandom > large; echo one > file")
+            first = asyncio.create_task(kept.save(1))
+            await asyncio.sleep(0)
+            await asyncio.gather(first, kept.save(2))
+        names = json.loads((tmp_path / "index.json").read_text())["files"]
+        assert names == ["1-1", "2-2"]
+        (tmp_path / "1-1").write_bytes(b"")  # as after a power failure
+        assert saved_mark(tmp_path) is None
 
     asyncio.run(work())

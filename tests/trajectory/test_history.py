@@ -100,6 +100,15 @@ def test_what_follows_a_lost_line_is_put_aside_but_not_what_came_after_going_on(
     assert [event.seq for event in found.events] == [0, 1, 2, 3, 7, 8, 9, 10]
 
 
+def test_a_line_lost_before_an_earlier_going_on_leaves_no_call_without_an_answer() -> None:
+    log = numbered([*episode()[:1], *turn(1, "a"), *turn(2, "b")])
+    log += numbered([EpisodeResumed(turn=2, after=6), *turn(3, "c")], 7)
+    del log[3]  # the answer of turn 1
+    found = history(log)
+    assert (found.turn, [event.seq for event in found.events]) == (0, [0])
+    assert found.next == 11
+
+
 def written(path: Path) -> bytes:
     run = RunDirectory.create(path, {"model": {"value": "scripted/x", "origin": "x"}})
     for event in episode():

@@ -84,6 +84,10 @@ def charge(account: Account, events: "Iterable[Event]") -> None:
     for event in events:
         if event.type in ("assistant", "model_waiting") and (told := event.usage):
             account.add(_usage(told), environment=told.environment, estimated=told.estimated)
+        elif event.type == "episode_finished":  # it has also what no other event tells: calls that failed or were ended
+            told = event.usage
+            account.restart()
+            account.add(_usage(told), environment=told.environment, estimated=told.estimated, cost=event.cost)
 
 
 def _usage(told: TokenUsage) -> Usage:

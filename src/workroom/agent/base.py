@@ -16,6 +16,7 @@ from workroom.errors import ContextOverflow, ImagesRefused, ModelError, SandboxE
 from workroom.models.base import Completion, Delta, Message, Sampling, TokenIds
 from workroom.models.messages import merged, unique_ids
 from workroom.models.retry import complete
+from workroom.models.waiting import on_queue
 from workroom.trajectory.events import (
     AssistantTurn,
     Call,
@@ -190,18 +191,29 @@ class BaseEpisode:
 
         async def call(pending: Pending[Completion]) -> Completion:
             stopper: asyncio.Task[None] | None = None
+            waiting = False
 
             async def stop_waiting() -> None:
                 await self._wake.wait()
-                pending.end("interrupted")
+                if waiting:
+                    pending.end("interrupted")
+
+            def set_waiting(now: bool) -> None:
+                """A wait is ended by a stop at once, a call under way is not."""
+                nonlocal stopper, waiting
+                waiting = now
+                if now and self._wake.is_set():
+                    pending.end("interrupted")
+                elif now and stopper is None:
+                    stopper = asyncio.create_task(stop_waiting())
 
             def on_delta(delta: Delta) -> None:
                 self._streamed += len(delta.text)
+                set_waiting(False)
                 pending.emit(ModelDelta(turn=turn, kind=delta.kind, text=whole_text(delta.text)))
 
             def on_wait(attempt: int, seconds: float, error: ModelError) -> None:
-                nonlocal stopper
-                stopper = stopper or asyncio.create_task(stop_waiting())
+                set_waiting(True)
                 used = self.books.failed(error.usage)
                 self._streamed = 0
                 text = whole_text(str(error))
@@ -209,6 +221,7 @@ class BaseEpisode:
                 if spent := self.account.spent():
                     pending.end(spent)
 
+            on_queue.set(set_waiting)
             try:
                 return await complete(
                     self.model,

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 STALL = 3  # turns in a row without a tool call that end the episode
 REPEATED = 3  # equal failing calls in a row that earn a reminder
 ANSWER_LIMIT = 1 << 20  # bytes
+UNREADABLE = (ValueError, RecursionError, OverflowError)  # what a program in the sandbox may make a tool stumble over
 
 ReminderReason = Literal["no_tool_call", "budget", "last_turn", "repeated_call", "resumed"]
 
@@ -107,7 +108,7 @@ class Episode(BaseEpisode):
         again = [call for call in calls_after(history, self.saved) if call.name in self.tools]
         for call in again:
             tool = self.tools[call.name]
-            with suppress(ToolError, TransferError):  # as then
+            with suppress(ToolError, TransferError, *UNREADABLE):  # as then
                 await tool(parse(call.arguments, tool.spec), self.sandbox)
         self.reason = "submitted" if was_submitted(history) else None
         return self.stamp(
@@ -150,6 +151,7 @@ class Episode(BaseEpisode):
             yield event
         # Whoever takes the events has the last one of this turn by now.
         if self.agent.after_turn is not None and self._whole and self.reason != "submitted":
+            await self._await_after()  # a turn without a call has not waited for the one before
             self._after = asyncio.ensure_future(self.agent.after_turn(self.account.turns))
 
     async def _call_tools(self, assistant: AssistantTurn) -> AsyncGenerator[Event, None]:
@@ -213,6 +215,8 @@ class Episode(BaseEpisode):
                 observation = await tool(parse(call.arguments, tool.spec), self.sandbox)
         except (ToolError, TransferError) as error:
             return Observation(f"Error: {error}", is_error=True)
+        except UNREADABLE as error:
+            return Observation(f"Error: the tool could not make sense of what it found ({error})", is_error=True)
         except TimeoutError:
             if not scope.expired():
                 raise
@@ -283,6 +287,11 @@ class Episode(BaseEpisode):
         self._note_failure(call, is_error=is_error, facts=facts)
         if facts.get("missing_answer"):
             self._told.add("missing_answer")
+
+    def note_larger_budget(self) -> None:
+        """What was said of a budget that is larger now is said again when it is due."""
+        if not self.account.nearly_used():
+            self._told.discard("nearly_used")
 
     def note_reminder(self, reason: str) -> None:
         """Takes up an earlier reminder."""

@@ -107,12 +107,17 @@ class Account:
         self.turns, self.started = turns, time.monotonic() - elapsed
         self._before = self._used()
 
-    def add(self, usage: Usage, *, environment: int = 0, estimated: bool = False) -> None:
-        """Counts one model call, be it that it failed."""
+    def restart(self) -> None:
+        """Forgets all tokens and costs."""
+        self.usage, self.environment, self.estimated, self._cost = Usage(), 0, False, 0.0
+
+    def add(self, usage: Usage, *, environment: int = 0, estimated: bool = False, cost: float | None = None) -> None:
+        """Counts one model call, be it that it failed; `cost` where that is known already."""
         self.usage += usage
         self.environment += environment
         self.estimated = self.estimated or estimated
-        cost = self.pricing.cost(usage) if self.pricing else None
+        if cost is None and self.pricing:
+            cost = self.pricing.cost(usage)
         self._cost = None if cost is None or self._cost is None else self._cost + cost
 
     def exceeded(self) -> "StopReason | None":

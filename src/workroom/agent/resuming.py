@@ -36,6 +36,7 @@ def take_up(episode: "Episode", history: "History") -> None:
             episode.context.add(Message("user", event.text))
             episode.note_reminder(event.reason)
     count_used(episode.account, history)
+    episode.note_larger_budget()
 
 
 def calls_after(history: "History", turn: int) -> list[Call]:

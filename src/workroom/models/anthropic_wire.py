@@ -102,11 +102,11 @@ class Answer:
                 self._take_envelope(event["message"])
             case "message":
                 self._take_envelope(event)
-                self._blocks = {index: dict(block) for index, block in enumerate(event["content"])}
+                self._blocks = {index: _checked(block) for index, block in enumerate(event["content"])}
                 self._inputs = {i: json.dumps(b["input"]) for i, b in self._blocks.items() if b["type"] == "tool_use"}
                 self._finish = event.get("stop_reason") or "end_turn"
             case "content_block_start":
-                block = dict(event["content_block"])
+                block = _checked(event["content_block"])
                 self._blocks[event["index"]] = block
                 if block["type"] == "tool_use":
                     self._inputs[event["index"]] = ""
@@ -192,3 +192,14 @@ class Answer:
                 self._inputs[index] += delta["partial_json"]
                 return [Delta("tool_call", delta["partial_json"])] if delta["partial_json"] else []
         return []
+
+
+def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The block with texts where texts belong. Raises TypeError or LookupError for one of another form."""
+    block = dict(given)
+    for key in {"text": ["text"], "thinking": ["thinking"], "tool_use": ["name"]}.get(block["type"], ()):
+        if not isinstance(block[key], str):
+            raise TypeError(f"the {key} of a block is no text")
+    if block["type"] == "tool_use":
+        block["id"] = str(block.get("id") or "")
+    return block

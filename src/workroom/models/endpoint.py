@@ -14,7 +14,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from workroom.errors import ConfigError, ModelError, Overloaded
+from workroom.errors import BadRequest, ConfigError, ModelError, Overloaded
 from workroom.models.address import host_of, is_loopback
 from workroom.models.base import Delta, Usage
 from workroom.models.failures import Provider, classify
@@ -237,13 +237,19 @@ class Endpoint:
             http_client = None
             if self._direct:
                 http_client = sdk.DefaultAsyncHttpxClient(trust_env=False, verify=_certificates(), timeout=timeout)
-            self._client = client_class(
-                base_url=self._base_url,
-                api_key=self._api_key,
-                timeout=timeout,
-                max_retries=0,
-                http_client=http_client,
-            )
+            try:
+                self._client = client_class(
+                    base_url=self._base_url,
+                    api_key=self._api_key,
+                    timeout=timeout,
+                    max_retries=0,
+                    http_client=http_client,
+                )
+            except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
+                raise BadRequest(
+                    f"{self.provider.model}: no connection to {self.provider.host} can be set up "
+                    f"({self.provider.words(str(error))}); look at HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
+                ) from None
             self._loop = loop
         return self._client
 

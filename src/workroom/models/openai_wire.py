@@ -189,7 +189,7 @@ class Answer:
             arguments = ""
         elif not isinstance(arguments, str):  # Ollama sends the object itself
             arguments = json.dumps(arguments)
-        call = self._call(piece.get("index"), piece.get("id") or "", name, whole)
+        call = self._call(piece.get("index"), str(piece.get("id") or ""), name, whole)
         call["extra"].update({k: v for k, v in piece.items() if k not in ("index", "id", "type", "function")})
         call["arguments"].append(arguments)
         texts = (name if name and len(call["arguments"]) == 1 else "", arguments)
@@ -197,6 +197,8 @@ class Answer:
 
     def _call(self, index: int | None, identifier: str, name: str, whole: bool) -> dict[str, Any]:
         """The call that a piece belongs to, by its index, else its id, else the last one."""
+        if not isinstance(name, str):
+            raise TypeError("the name of a call is no text")
         found: dict[str, Any] | None
         if whole:
             found = None

@@ -15,6 +15,7 @@ from anyio import Event, Lock, sleep
 from anyio.lowlevel import RunVar
 
 from workroom.errors import Overloaded, RateLimited
+from workroom.models.waiting import on_queue
 
 FEW: Final = 8  # places at a provider that nothing is known of
 MANY: Final = 64  # places at a server of this machine, which queues by itself
@@ -43,10 +44,15 @@ class Throttle:
     @asynccontextmanager
     async def place(self) -> AsyncIterator[Taken]:
         """Waits for a place and holds it. The value is to be called when the server has taken the request."""
+        tell = on_queue.get()
+        if tell is not None and (self._door.locked() or self._is_shut()):
+            tell(True)
         async with self._door:
             while not await self._may_enter():
                 pass
             self._active += 1
+        if tell is not None:
+            tell(False)
         began = time.monotonic()
         try:
             yield self._grow
@@ -56,6 +62,9 @@ class Throttle:
         finally:
             self._active -= 1
             self._changed.set()
+
+    def _is_shut(self) -> bool:
+        return self._open_at > time.monotonic() or self._active >= int(self.limit)
 
     async def _may_enter(self) -> bool:
         """False after a wait: things may have changed."""

@@ -128,7 +128,10 @@ def _completion(event: "AssistantTurn", done: Sequence[Expected]) -> Completion:
 
 def _hints(run: "RunDirectory", tools: Sequence[dict[str, object]]) -> ModelHints:
     """Small models have their own wording of the tools, shorter observations, and a submit that takes the answer."""
-    functions = {str(function["name"]): function for tool in tools if isinstance(function := tool["function"], dict)}
+    given = (tool.get("function", tool) for tool in tools)
+    functions = {
+        str(function["name"]): function for function in given if isinstance(function, dict) and "name" in function
+    }
     submit = functions.get("submit", {}).get("parameters", {})
     compact = isinstance(submit, dict) and "answer" in submit.get("properties", {})
     assert run.started is not None

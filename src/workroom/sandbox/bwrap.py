@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from workroom.errors import ConfigError, SandboxGone, SandboxUnavailable, TransferError
 from workroom.sandbox import checkpoints
@@ -229,7 +229,7 @@ class BwrapGuest:
         helper, layers = await self.reader()
         # tar gets the file as its input, read and write, for that is what a request can hand over.
         async with upkeep(helper) as run:
-            await run(["/bin/sh", "-c", f"exec {' '.join(PACK)} 1>&0"], target)
+            await run(["/bin/sh", "-c", f"exec {' '.join(PACK)} 1>&0"], target, accept=(0, CHANGED_MEANWHILE))
         return layers
 
 
@@ -265,6 +265,9 @@ async def _restore(name: str, plan: Plan, sources: Sequence[int], layers: int) -
     """Starts a guest upon the layers that are unpacked from the files `sources`: a whole one, and changes upon it."""
     # Each layer may be larger than its share of the disk by the least that every fork is given.
     size, inodes = plan.files.size + layers * LEAST_SIZE, plan.files.inodes + layers * 2 * LEAST_INODES
+    # Changes upon a whole one need room for what was, beside what is.
+    spare, spare_inodes = (plan.files.size, plan.files.inodes) if len(sources) > 1 else (0, 0)
+    size, inodes = size + spare, inodes + spare_inodes
     writing = replace(plan, files=replace(plan.files, size=size, inodes=inodes, upkeep="write"), port=None)
     helper = await launch(f"{name}-load", writing)
     async with upkeep(helper) as run:
@@ -277,7 +280,9 @@ async def _restore(name: str, plan: Plan, sources: Sequence[int], layers: int) -
             names = tuple(f"{plan.files.upper}/layers/{number}" for number in range(layers))
             for layer in names:
                 _check_directory(f"/proc/{helper.pid}/root{STAGE}/{layer}")
-            files = replace(above.files, layers=names, upkeep="")
+            left = max(LEAST_SIZE, above.files.size - spare)
+            left_inodes = max(LEAST_INODES, above.files.inodes - spare_inodes)
+            files = replace(above.files, layers=names, upkeep="", size=left, inodes=left_inodes)
             return await launch(name, replace(above, files=files, port=plan.port))
 
 
@@ -291,19 +296,21 @@ def _check_directory(layer: str) -> None:
         raise TransferError(f"layer {layer.rpartition('/')[2]} is no directory")
 
 
-Step = Callable[[Sequence[str], int], Awaitable[None]]
+class Step(Protocol):
+    """Runs a command with a file; raises TransferError where its exit code is none to `accept`."""
+
+    async def __call__(self, argv: Sequence[str], file: int, *, accept: Sequence[int] = (0,)) -> None: ...
 
 
 @asynccontextmanager
 async def upkeep(helper: BwrapGuest) -> AsyncIterator[Step]:
-    """Yields a function that runs a command with a file in a sandbox of our own programs, which is ended after the
-    block. It raises TransferError where the command fails."""
+    """Yields a function that runs commands in a sandbox of our own programs, which is ended after the block."""
     connection = Connection(helper.socket, lambda: None)
 
-    async def run(argv: Sequence[str], file: int) -> None:
+    async def run(argv: Sequence[str], file: int, *, accept: Sequence[int] = (0,)) -> None:
         request = exec_request(argv, ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"], "/mnt", has_input=True)
         reply = await connection.request("X", request, cap=REPORT, contents=file)
-        if reply.code not in (0, CHANGED_MEANWHILE):
+        if reply.code not in accept:
             words = " ".join(bytes(reply.err[:300]).decode("utf-8", "replace").split())
             raise TransferError(f"the files of the sandbox could not be packed or unpacked: {words}")
 

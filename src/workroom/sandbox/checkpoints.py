@@ -41,16 +41,20 @@ def created(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
         raise SandboxUnavailable(f"the checkpoint {path} could not be written: {error.strerror}") from error
 
 
-def read_index(folder: Path) -> tuple[int, list[str]]:
-    """The mark and the names of the files of a journal. Raises TransferError where there is none."""
+def read_index(folder: Path) -> tuple[int, list[str], list[int]]:
+    """The mark, and the names and sizes of the files of a journal. Raises TransferError where there is none."""
     try:
         index = json.loads((folder / INDEX).read_bytes())
-        mark, names = index["mark"], index["files"]
+        mark, names, sizes = index["mark"], index["files"], index["sizes"]
     except (OSError, ValueError, LookupError, TypeError):
         raise TransferError(f"{folder} holds no journal of a sandbox") from None
-    if type(mark) is not int or not isinstance(names, list) or not all(map(_is_name, names)):
+    if (
+        type(mark) is not int
+        or not (isinstance(names, list) and isinstance(sizes, list))
+        or not all(map(_is_name, names))
+    ):
         raise TransferError(f"the journal {folder} is damaged")
-    return mark, names
+    return mark, names, sizes
 
 
 def _is_name(name: object) -> bool:
@@ -62,7 +66,7 @@ def parts(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     try:
-        _, names = read_index(path)
+        _, names, _ = read_index(path)
     except TransferError as error:
         raise ConfigError(str(error)) from error
     if not names:

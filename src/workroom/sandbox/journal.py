@@ -1,9 +1,11 @@
 """The files of a sandbox kept in a folder as they change: a whole checkpoint, and upon it what has changed since.
 
 `index.json` names the files that count, oldest first, and a mark of what they are of. It is replaced at once, so that a
-crash at any moment leaves a journal that can be restored: give its folder to `Sandbox.start` as the checkpoint.
+crash at any moment leaves a journal that can be restored: give its folder to `Sandbox.start` as the checkpoint. What a
+running program has written through a memory mapping alone is in it only once the program has closed the file.
 """
 
+import asyncio
 import json
 import shutil
 import time
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 SPARE = 32 << 20  # bytes of changes beyond the size of the whole one, from which on a new whole one is written
 MAX_PARTS = 40
-LIMIT = 1 << 30  # bytes of a journal
+LIMIT = 1 << 30  # bytes of one save
 FIRST = 0.5  # seconds until the first save: what is over by then needs none
 PACE = 5  # times what a save took until the next
 
@@ -32,6 +34,7 @@ class Journal:
         self._names: list[str] = []
         self._sizes: list[int] = []
         self._number = 0
+        self._alone = asyncio.Lock()
         self._next = time.monotonic() + FIRST
         self.saved: int | None = None
         self.notice = ""  # why nothing is saved any more
@@ -39,6 +42,10 @@ class Journal:
     async def save(self, mark: int) -> bool:
         """Saves the sandbox under a mark; False where it is too early for the next one, or where the journal has grown
         too large, which `notice` says. Raises SandboxUnavailable or TransferError where it fails."""
+        async with self._alone:
+            return await self._save(mark)
+
+    async def _save(self, mark: int) -> bool:
         began = time.monotonic()
         if self.notice or began < self._next:
             return False
@@ -75,7 +82,9 @@ class Journal:
     def _point(self, mark: int) -> None:
         temporary = self._folder / f"{INDEX}.tmp"
         try:
-            temporary.write_text(json.dumps({"mark": mark, "files": self._names}), encoding="utf-8")
+            temporary.write_text(
+                json.dumps({"mark": mark, "files": self._names, "sizes": self._sizes}), encoding="utf-8"
+            )
             temporary.replace(self._folder / INDEX)
         except OSError as error:
             temporary.unlink(missing_ok=True)
@@ -86,9 +95,10 @@ class Journal:
 
 
 def saved_mark(folder: Path) -> int | None:
-    """The mark of the last save in a folder, None where there is none that is whole."""
+    """The mark of the last save in a folder, None where it is not there whole: a power failure may have cut it."""
     try:
-        mark, names = read_index(folder)
-    except TransferError:
+        mark, names, sizes = read_index(folder)
+        whole = all((folder / name).stat().st_size == size for name, size in zip(names, sizes, strict=True))
+    except (TransferError, OSError, ValueError):
         return None
-    return mark if names and all((folder / name).is_file() for name in names) else None
+    return mark if names and whole else None

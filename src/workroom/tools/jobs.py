@@ -22,7 +22,7 @@ _GRACE = 10.0  # seconds that a call may take longer than it waits
 _LONGEST = 4_000_000.0  # seconds; milliseconds travel as 32 bits
 _TITLE = 60
 _SHOWN = 6  # that still run, in one observation
-_FACT = re.compile(rb"(\w+)=(\d+)")
+_FACT = re.compile(rb"\b([a-z_]+)=(\d{1,18})\b")
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ async def _head(path: str, sandbox: "Sandbox") -> tuple[Header, int] | None:
     command = f"test -f {quoted} && stat -Lc %s -- {quoted} && head -c {HEAD} -- {quoted}"
     result = await sandbox.exec(["/bin/sh", "-c", command], timeout=_TIMEOUT, output=2 * HEAD)
     size, _, head = result.stdout_bytes.partition(b"\n")
-    header = read_header(head) if result.exit_code == 0 and size.isdigit() else None
+    header = read_header(head) if result.exit_code == 0 and size.isdigit() and len(size) < 20 else None
     return (header, int(size)) if header else None
 
 
@@ -86,8 +86,15 @@ async def _shown(path: str, header: Header, size: int, sandbox: "Sandbox") -> tu
         error = shorten(str(told["error"]), 300)
         raise ToolError(f"{name} cannot be shown: {error}. Make it anew, or {_PYTHON}")
     made = read_header(data)
-    right = isinstance(told.get("width"), int) and isinstance(told.get("height"), int)
-    if not right or made is None or made.size is None or made.format not in _MEDIA_TYPES or len(data) > SIZE:
+    right = all(type(told.get(key)) is int and 0 < told[key] < 1 << 31 for key in ("width", "height", "frames"))
+    if (
+        not right
+        or made is None
+        or made.size is None
+        or max(made.size) > SIDE
+        or made.format not in _MEDIA_TYPES
+        or len(data) > SIZE
+    ):
         raise ToolError(f"{name} cannot be shown: python3 in the sandbox did not decode it; {_PYTHON}")
     return Image(_MEDIA_TYPES[made.format], data), {**told, "shown": made.size}
 
@@ -112,7 +119,7 @@ async def _unchanged(path: str, header: Header, size: int, sandbox: "Sandbox") -
 def _told(line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

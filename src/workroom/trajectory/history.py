@@ -63,12 +63,13 @@ def whole_turns(events: "Iterable[Event]") -> History | None:
 def _unbroken(events: "Sequence[Event]") -> "list[Event]":
     """The events without those that follow a missing one, up to where the run went on in spite of it."""
     result: list[Event] = []
-    expected, broken = 0, False
+    expected, broken, last = 0, False, -1
     for event in events:
-        if event.type == "episode_resumed":
+        if event.type == "episode_resumed" and event.after <= last:
             expected, broken = event.seq, False
         broken = broken or event.seq != expected
         if not broken:
             result.append(event)
+            last = event.seq
         expected += 1
     return result

@@ -105,6 +105,13 @@ class RunDirectory:
                 leftover.unlink(missing_ok=True)
             return cls(directory, run, events, damaged + (size < len(data)), _fd=fd)
 
+    def set_log_aside(self) -> None:
+        """Begins the log anew; the old one becomes `events.jsonl.damaged`."""
+        log = self.path / "events.jsonl"
+        replace_file(log.with_name(f"{log.name}.damaged"), log.read_bytes())
+        os.ftruncate(self._fd, 0)
+        self.events.clear()
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Reads what is there, also of a run that was killed. Raises ConfigError where there is no run."""

@@ -61,6 +61,7 @@ int processes_below(pid_t top, const struct process **list);
 int is_alive(const struct process *one);
 int signal_below(pid_t top, int signal);
 void end_below(pid_t top);
+void end_own_below(pid_t top);
 int waits_for_input(pid_t pid, ino_t pipe);
 
 /* File operations; run in a child process. They read descriptor 0, write descriptor 1 and return 0 or an errno. */

@@ -77,6 +77,8 @@ static ssize_t ask(uint32_t number, struct talk asked, char answer[MAX_REPLY]) {
   c->cmsg_len = CMSG_LEN(sizeof fds);
   memcpy(CMSG_DATA(c), fds, sizeof fds);
   ssize_t have = -1;
+  struct timeval patience = {0, 500000}; /* a list must not wait for a keeper that hangs */
+  if (fd >= 0 && asked.kind == T_STATUS) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   if (fd >= 0 && connect(fd, (struct sockaddr *)&address, size) == 0 &&
       sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)sizeof asked) {
     ssize_t n;

@@ -52,5 +52,6 @@ void remove_output(struct stream *s, const struct plan *job);
 int job_listen(uint32_t number);
 _Noreturn void keep_job(const struct plan *plan, int listener);
 int write_all(int fd, const char *data, size_t size);
+int write_patiently(int fd, const char *data, size_t size);
 
 #endif

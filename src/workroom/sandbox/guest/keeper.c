@@ -64,7 +64,7 @@ static int take(int which) {
     last[1] = chunk[n - 1];
     keep_output(s, job, chunk, (size_t)n);
     if (live) { /* also where nothing can be kept */
-      write_all(caller_out[which], chunk, (size_t)n);
+      write_patiently(caller_out[which], chunk, (size_t)n);
       s->told += (uint64_t)n;
       shown += (uint64_t)n;
     }
@@ -208,6 +208,10 @@ static void accept_call(int listener) {
   ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
   struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
   int count = c && c->cmsg_type == SCM_RIGHTS ? (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int)) : 0;
+  for (int more; count > 3; count--) { /* the space for three has, rounded up, room for one more */
+    memcpy(&more, CMSG_DATA(c) + sizeof(int) * (size_t)(count - 1), sizeof more);
+    close(more);
+  }
   if (count > 0) memcpy(passed, CMSG_DATA(c), sizeof(int) * (size_t)count);
   if (n == sizeof asked && count == 3 && asked.kind != T_STATUS && !(asked.kind == T_INPUT && source >= 0)) {
     serve(fd, asked, passed);
@@ -288,7 +292,7 @@ static void whatever_is_due(uint64_t now) {
   if (deadline && !ended && now >= deadline) {
     timed_out = 1;
     deadline = 0;
-    end_below(getpid());
+    end_own_below(getpid());
   }
   if (caller < 0) return;
   if (ended) let_go(1, 0);

@@ -1,10 +1,13 @@
 /* The output files of a job, see job.h. Anything in the sandbox may change or remove them; then that output is lost. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "job.h"
+
+#define PATIENCE 2000 /* milliseconds */
 
 /* Good until the call after the next one. */
 const char *job_file(const struct plan *job, const char *name, const char *suffix) {
@@ -38,6 +41,18 @@ void keep_output(struct stream *s, const struct plan *job, const char *data, siz
   s->start = s->total;
 }
 
+/* To a caller, who may have handed over a pipe that nobody reads: given up where nothing can be written for a while. */
+int write_patiently(int fd, const char *data, size_t size) {
+  while (size) {
+    struct pollfd ready = {fd, POLLOUT, 0};
+    size_t part = size < PIPE_BUF ? size : PIPE_BUF; /* so much never blocks then */
+    if (poll(&ready, 1, PATIENCE) <= 0 || write_all(fd, data, part) < 0) return -1;
+    data += part;
+    size -= part;
+  }
+  return 0;
+}
+
 /* Writes what no call has seen yet to a descriptor; returns how much that was. */
 uint64_t show_output(struct stream *s, int fd) {
   static char chunk[64 << 10];
@@ -50,7 +65,7 @@ uint64_t show_output(struct stream *s, int fd) {
     }
     if (s->told < s->total) n = pread(s->log, chunk, sizeof chunk, (off_t)(s->told - s->start));
     if (n > 0) {
-      write_all(fd, chunk, (size_t)n);
+      if (write_patiently(fd, chunk, (size_t)n) < 0) return shown;
       s->told += (uint64_t)n;
       shown += (uint64_t)n;
     } else { /* nothing is left, or something has shortened the file */

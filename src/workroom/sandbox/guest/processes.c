@@ -75,6 +75,13 @@ void end_below(pid_t top) {
   kill(-1, SIGCONT);
 }
 
+/* The same for who adopts all that loses its parent below it, and must not stop others: two who did would stop each
+ * other. What is new is stopped until nothing new is found. */
+void end_own_below(pid_t top) {
+  for (int last = -1, now, tries = 0; tries < 50 && (now = signal_below(top, SIGSTOP)) != last; tries++) last = now;
+  for (int tries = 0; tries < 200 && signal_below(top, SIGKILL) > 0; tries++) usleep(1000);
+}
+
 static int is_input(pid_t pid, unsigned long fd, ino_t pipe) {
   char path[64];
   struct stat st;
