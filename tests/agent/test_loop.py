@@ -380,3 +380,20 @@ def test_what_a_run_leaves(run_in_box: RunInBox, tmp_path: Path) -> None:
     document = atif.Trajectory.model_validate_json((left.path / "trajectory.json").read_bytes())
     assert [step.source for step in document.steps] == ["system", "user", "agent", "agent"]
     assert len((left.path / "events.jsonl").read_bytes().splitlines()) == len(left.events)
+
+
+def test_what_is_done_after_turns_is_done_one_turn_after_the_other(run_in_box: RunInBox) -> None:
+    """Also where a turn calls no tool, which is what waits for it elsewhere."""
+    now, most, turns = 0, 0, []
+
+    async def after(turn: int) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.1)
+        turns.append(turn)
+        now -= 1
+
+    model = Player(says(bash("true")), says(text="I think."), says(bash("true")), says(*FINISH))
+    assert end(play(run_in_box, model, after_turn=after)).stop_reason == "submitted"
+    assert (most, turns) == (1, [1, 2, 3])

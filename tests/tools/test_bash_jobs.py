@@ -244,6 +244,33 @@ def test_a_hard_timeout_within_a_wait_and_after_it(run_in_box: RunInBox) -> None
     with_calls(run_in_box, work)
 
 
+def test_jobs_that_time_out_at_once_stop_nobody_else(run_in_box: RunInBox) -> None:
+    async def work(box: Sandbox, call: Call) -> None:
+        await call("while :; do sleep 0.1; done > /dev/null 2>&1 &")
+        for number in range(12):
+            await call(f"sleep 6{number} & sleep 7{number}", wait=0, timeout=2)
+        await asyncio.sleep(3.5)
+        stopped = await box.exec("grep -l '^State:.T' /proc/[0-9]*/status")
+        assert stopped.stdout == ""
+        assert (await box.exec("pgrep -c -fx 'sleep [67][0-9]*'")).stdout == "0\n"
+        assert "still running" in (await call("true")).text
+
+    with_calls(run_in_box, work)
+
+
+def test_a_job_that_hangs_holds_up_no_other_command(run_in_box: RunInBox) -> None:
+    async def work(box: Sandbox, call: Call) -> None:
+        await call("sleep 60", wait=0)
+        await box.exec(
+            "kill -STOP $(pgrep -f 'guest job start' | head -1 || true); kill -STOP $(pgrep -x guest | tail -1)"
+        )
+        began = time.monotonic()
+        assert "hi" in (await call("echo hi")).text
+        assert time.monotonic() - began < 5
+
+    with_calls(run_in_box, work)
+
+
 def test_many_jobs_and_the_end_of_all(run_in_box: RunInBox) -> None:
     async def work(box: Sandbox, call: Call) -> None:
         for number in range(1, 10):

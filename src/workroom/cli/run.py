@@ -69,7 +69,7 @@ def _perform(run: Any, screen: Screen) -> int:
     signals = _Signals()
     if screen.as_json:
         screen.on_gone = run.request_stop  # events that nobody reads are not worth their tokens
-    with signals.taken():
+    with signals.taken(), screen.warnings():
         try:
             run.prepare()
             return asyncio.run(_watch(run, screen, signals))

@@ -1,9 +1,11 @@
 """Where a verb writes: the answer to stdout, activity to stderr."""
 
 import json
+import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from workroom.cli.live import View, wants_colour
@@ -29,6 +31,17 @@ class Screen:
         self.as_json = as_json
         self._redactor = Redactor()
         self.view = View(sys.stderr, colour=colour, live=live, quiet=quiet, max_turns=max_turns)
+
+    @contextmanager
+    def warnings(self) -> Iterator[None]:
+        """Shows what the package warns of as notices, not in Python's own form."""
+        handler = _Warnings(self.view)
+        logger = logging.getLogger("workroom")
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
 
     def event(self, event: "Event") -> None:
         """Shows an event of the episode."""
@@ -59,3 +72,12 @@ class Screen:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if self.on_gone is not None:
                 self.on_gone()
+
+
+class _Warnings(logging.Handler):
+    def __init__(self, view: View) -> None:
+        super().__init__(logging.WARNING)
+        self._view = view
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._view.notice(record.getMessage())
