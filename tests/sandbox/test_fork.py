@@ -26,7 +26,7 @@ ln -s /nowhere /opt/new/dangling && ln /opt/new/deep/file /opt/new/hard
 printf 'x' > '/opt/new/a name\twith\nall'
 head -c 3000000 /dev/urandom > /opt/new/bytes
 python3 -c "import os; os.setxattr('/opt/new/bytes', 'user.note', b'kept')" || true
-truncate -s 1G /opt/new/sparse
+truncate -s 300M /opt/new/sparse
 cd /testbed && echo answer > answer.txt
 """
 LOOK = """

@@ -1,10 +1,9 @@
 """`workroom run`: reads the task, shows the episode, and turns its end into an exit code."""
 
 import asyncio
-import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,6 +14,7 @@ from workroom.errors import ConfigError, WorkroomError
 
 _TICK = 0.2  # seconds between two looks of the status line
 _LIMIT_REACHED = 3
+_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_CODES = {"submitted": 0, "model_error": 4, "sandbox_error": 5, "interrupted": 130}  # every other reason is a limit
 
 
@@ -69,7 +69,8 @@ def _perform(run: Any, screen: Screen) -> int:
     signals = _Signals()
     if screen.as_json:
         screen.on_gone = run.request_stop  # events that nobody reads are not worth their tokens
-    with signals.taken(), screen.warnings():
+    signals.take()
+    with screen.warnings():
         try:
             run.prepare()
             return asyncio.run(_watch(run, screen, signals))
@@ -87,6 +88,7 @@ def _perform(run: Any, screen: Screen) -> int:
             _last_line(screen, run, 1, f"internal error: {type(error).__name__}")
             return report_crash(error, run.path)
         finally:
+            signals.ignore()
             screen.view.close()
 
 
@@ -125,18 +127,15 @@ class _Signals:
             raise KeyboardInterrupt
         self.stop()
 
-    @contextlib.contextmanager
-    def taken(self) -> Iterator[None]:
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        old = {number: signal.getsignal(number) for number in numbers}
-        for number in numbers:
-            if old[number] is not signal.SIG_IGN:  # as under nohup
+    def take(self) -> None:
+        for number in _NUMBERS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
                 signal.signal(number, self._take)
-        try:
-            yield
-        finally:
-            for number in numbers:
-                signal.signal(number, old[number])
+
+    def ignore(self) -> None:
+        """For the end of the process: what comes while it ends must not change its exit code."""
+        for number in _NUMBERS:
+            signal.signal(number, signal.SIG_IGN)
 
 
 async def _watch(run: Any, screen: Screen, signals: _Signals) -> int:
