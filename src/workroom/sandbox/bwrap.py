@@ -193,6 +193,8 @@ class BwrapGuest:
                 descriptors.callback(os.close, outer)
                 await until_readable(outer)
                 if inside is not None:
+                    with suppress(OSError):  # a helper of a start that was cut short does not end with its parent
+                        signal.pidfd_send_signal(inside, signal.SIGKILL)
                     await until_readable(inside)
             self._process.wait()
         if self._process.stderr is not None:

@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -140,7 +141,9 @@ static int owner_map(unsigned long owner, unsigned long base) {
   if (pipe2(ready, O_CLOEXEC) < 0) fail("pipe", NULL);
   pid_t child = fork();
   if (child == 0) {
-    if (unshare(CLONE_NEWUSER) < 0 || write(ready[1], "", 1) != 1) _exit(1);
+    pid_t parent = getppid();
+    if (unshare(CLONE_NEWUSER) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent) _exit(1);
+    if (write(ready[1], "", 1) != 1) _exit(1);
     for (;;) pause();
   }
   close(ready[1]);
