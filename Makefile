@@ -9,7 +9,7 @@ ECOSYSTEM := tests/integrations
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
   --custom-compile-command "make lock"
 
-.PHONY: help install system run image model docker test lint docs bench lock clean
+.PHONY: help install system run image model docker test lint docs bench loop lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -62,6 +62,9 @@ docs: image ## runs every command that README and docs show
 bench: image ## the harness beside bare bubblewrap and bare bash
 	$(BIN)/python -m benchmarks.sandbox
 	$(BIN)/python -m benchmarks.episodes
+
+loop: image $(VENV)/.ecosystem ## the loop beside mini-swe-agent and Inspect
+	$(BIN)/python -m benchmarks.loop
 
 lock: $(BIN)/python ## renews the lock files from pyproject.toml
 	$(BIN)/python -m pip install -qq uv

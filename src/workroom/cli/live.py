@@ -162,7 +162,7 @@ class View:
             self.notice(f"network: {event.host}:{event.port} {event.verdict}")
 
     def _on_episode_finished(self, event: "EpisodeFinished") -> None:
-        cost = "" if event.cost is None else f" · ${event.cost:.4f}"
+        cost = f" · ${event.cost:.4f}" if event.cost else ""
         good = event.stop_reason == "submitted"
         text = (
             f"{event.stop_reason.replace('_', ' ')} after {_count(event.turns, 'turn')} · {_usage(event.usage)} · "
