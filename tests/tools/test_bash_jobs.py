@@ -128,8 +128,8 @@ def test_without_wait_a_program_that_asks_is_told_why_it_fails(run_in_box: RunIn
 
 def test_an_interrupt(run_in_box: RunInBox) -> None:
     async def work(box: Sandbox, call: Call) -> None:
-        await call("sleep 60; echo never", wait=0)
-        end = await call("C-c", job=1)
+        await call("sleep 60; echo never", wait=0.3)
+        end = await call("C-c", job=1, wait=20)
         assert end.facts["exit_code"] == 130
         assert "never" not in end.text
         await call("trap '' INT; read x; while true; do sleep 0.1; done", wait=20)

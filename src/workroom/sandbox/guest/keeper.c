@@ -188,7 +188,7 @@ static void serve(int fd, struct talk asked, const int passed[3]) {
   for (int which = 0; which < 2; which++) shown += show_output(&out[which], caller_out[which]);
   if (asked.kind == T_INPUT && input >= 0) source = passed[0];
   else close(passed[0]);
-  if (asked.kind == T_INTERRUPT && !ended) kill(-child, SIGINT);
+  if (asked.kind == T_INTERRUPT && !ended && kill(-child, SIGINT) < 0) kill(child, SIGINT); /* it has no group yet */
   if (asked.kind == T_END) {
     ending = 1;
     if (source < 0) close_input();
