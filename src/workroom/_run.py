@@ -219,7 +219,6 @@ class Run:
             self._notice(f"{name} held an API key: it was replaced by asterisks")
 
     async def _in_sandbox(self) -> list[FileEntry]:
-
         assert self._directory is not None
         checkpoints = self._directory.checkpoints_dir
         try:
@@ -248,6 +247,7 @@ class Run:
                 ), saved
             except ConfigError as error:
                 self._notice(f"the files that were kept cannot be put back, so the commands are run again: {error}")
+                shutil.rmtree(self._directory.checkpoints_dir, ignore_errors=True)
         return await Sandbox.start(config.sandbox, **settings), 0
 
     async def _play(self, box: "Sandbox | None", saved: int = 0, saver: "Saver | None" = None) -> None:

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from workroom.agent.limits import Account, EpisodeLimits
-from workroom.agent.shorten import CHARACTERS_PER_TOKEN, estimate
-from workroom.models.base import Usage
+from workroom.agent.shorten import estimate
+from workroom.models.base import CHARACTERS_PER_TOKEN, Usage
 from workroom.trajectory.events import TokenUsage
 
 if TYPE_CHECKING:

@@ -20,14 +20,13 @@ from dataclasses import dataclass, field, replace
 
 from workroom.agent.prompts import render
 from workroom.agent.shorten import (
-    CHARACTERS_PER_TOKEN,
     estimate,
     without_long_texts,
     without_pictures,
     without_reasoning,
 )
 from workroom.errors import TransferError
-from workroom.models.base import Message, ToolSpec, Usage
+from workroom.models.base import CHARACTERS_PER_TOKEN, Message, ToolSpec, Usage
 from workroom.sandbox.base import STATE_DIR
 
 OBSERVATIONS_DIR = f"{STATE_DIR}/observations"

@@ -5,9 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from workroom.agent.prompts import render
-from workroom.models.base import Message
+from workroom.models.base import CHARACTERS_PER_TOKEN, Message
 
-CHARACTERS_PER_TOKEN = 4
 PICTURE = 1500  # tokens of a picture: about what the providers count for one of the size that tools show
 _KEEP = 200  # characters that stay of a long text which the model wrote itself
 _LONG = 600  # characters, above which such a text is long

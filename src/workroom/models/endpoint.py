@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from workroom.errors import BadRequest, ConfigError, ModelError, Overloaded
 from workroom.models.address import host_of, is_loopback
-from workroom.models.base import Delta, Usage
+from workroom.models.base import CHARACTERS_PER_TOKEN, Delta, Usage
 from workroom.models.failures import Provider, classify
 from workroom.redaction import remember, remember_url
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 10.0
 IDLE_TIMEOUT = 600.0
-CHARACTERS_PER_TOKEN = 4
 _END = object()
 _MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
