@@ -68,7 +68,8 @@ loop: image $(VENV)/.ecosystem ## the loop beside mini-swe-agent and Inspect
 
 lock: $(BIN)/python ## renews the lock files from pyproject.toml
 	$(BIN)/python -m pip install -qq uv
-	$(COMPILE) pyproject.toml --extra local --group dev -o requirements.lock
+	$(COMPILE) pyproject.toml --all-extras --group dev -o $(VENV)/all.lock # one solution, of which each lock is a part
+	$(COMPILE) pyproject.toml --extra local --extra bench --extra ray --group dev --constraint $(VENV)/all.lock -o requirements.lock
 	$(COMPILE) pyproject.toml --extra inspect --constraint requirements.lock -o $(ECOSYSTEM)/inspect.lock
 	echo mini-swe-agent | $(COMPILE) - --no-deps -o $(ECOSYSTEM)/mini-swe-agent.lock
 

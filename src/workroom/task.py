@@ -11,7 +11,8 @@ class Task:
     """What an episode works on.
 
     `documents` maps a name (a relative path below `/testbed/documents`, folders allowed) to its content or to the host
-    path of a file. `answer` is the reference answer; it never enters a sandbox.
+    path of a file. `answer` is the reference answer; it never enters a sandbox. `choices`: the texts of the options A,
+    B, ... of a multiple-choice question.
     """
 
     prompt: str
@@ -19,5 +20,6 @@ class Task:
     domain: str = "general"
     documents: Mapping[str, str | bytes | Path] = field(default_factory=dict)
     answer: str | None = None
+    choices: tuple[str, ...] = ()
     grader: str | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,300 @@
+"""The directory of a bench, the only state there is.
+
+config.toml      what was asked for; it does not change any more
+tasks.jsonl      the tasks with their reference answers, in the schema of a data file, and their suites
+documents/       their documents, named by SHA-256
+index.jsonl      a line per finished attempt, appended
+scores.jsonl     a line per score, appended while running; the last line of an attempt counts
+attempts/        <suite>/<task>/<mode>/<repeat>/: the run directories
+judge/           what judges were asked and said
+report/          made by `workroom bench report`
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from workroom.bench.score import Score
+from workroom.errors import ConfigError
+from workroom.task import Task
+from workroom.trajectory.files import cannot_write, replace_file, to_json
+
+PLANT_FAILURES = ("model_error", "sandbox_error")
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+
+
+class Key(NamedTuple):
+    """Which attempt. `mode` is the text of an arm; repeats count from 1."""
+
+    suite: str
+    task: str
+    mode: str
+    repeat: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A finished attempt: a line of `index.jsonl`.
+
+    `usage` is a `TokenUsage` as a dictionary. `cost` in US dollars, None where unknown. `seconds` on the wall, of which
+    `model_seconds` in calls of the model and `tool_seconds` in tools. `started` and `finished`: seconds since the epoch.
+    `tries`: how often it was begun, more than once after failures of the plant.
+    """
+
+    suite: str
+    task: str
+    mode: str
+    repeat: int
+    stop_reason: str
+    answered: bool
+    error: str | None = None
+    turns: int = 0
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    cost: float | None = None
+    seconds: float = 0.0
+    model_seconds: float = 0.0
+    tool_seconds: float = 0.0
+    started: float = 0.0
+    finished: float = 0.0
+    tries: int = 1
+
+    @property
+    def key(self) -> Key:
+        return Key(self.suite, self.task, self.mode, self.repeat)
+
+    @property
+    def failed(self) -> bool:
+        """The plant failed, so that this says nothing about the model."""
+        return self.stop_reason in PLANT_FAILURES
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreLine:
+    """A line of `scores.jsonl`. `score` is 0 to 1, None where it is unscored for `reason`."""
+
+    task: str
+    suite: str
+    mode: str
+    repeat: int
+    score: float | None
+    reason: str
+    extracted: str | None
+    grader: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        return Key(self.suite, self.task, self.mode, self.repeat)
+
+    @classmethod
+    def of(cls, key: Key, score: Score, grader: str) -> Self:
+        return cls(
+            key.task, key.suite, key.mode, key.repeat, score.value, score.reason, score.extracted, grader, score.details
+        )
+
+
+class BenchDirectory:
+    """One bench on disk. `create` and `open` lock it for writing, `load` only reads."""
+
+    def __init__(self, path: Path, config: Mapping[str, Any], lock: int = -1) -> None:
+        self.path = path
+        self.config = config
+        self.tasks: dict[str, list[Task]] = {}  # by suite
+        self.attempts: dict[Key, Attempt] = {}
+        self.scores: dict[Key, ScoreLine] = {}
+        self._lock = lock
+
+    @classmethod
+    def create(cls, path: Path, config: Mapping[str, Any], tasks: Mapping[str, Iterable[Task]]) -> Self:
+        """Makes the directory and writes what is to be done into it. Raises ConfigError where it is not empty."""
+        import tomli_w
+
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise ConfigError(
+                    f"{path} is not empty; choose another directory, or go on: workroom bench resume {path}"
+                )
+        except OSError as error:
+            raise ConfigError(f"cannot make {path}: {error.strerror}; choose another with -o DIR") from error
+        made = cls(path, config, _locked(path))
+        (path / "documents").mkdir()
+        lines = (_task_line(suite, task, path / "documents") for suite, some in tasks.items() for task in some)
+        replace_file(path / "tasks.jsonl", "".join(f"{to_json(line)}\n" for line in lines).encode())
+        # Last: with it the directory is a bench.
+        replace_file(path / "config.toml", tomli_w.dumps(dict(config)).encode(), durable=True)
+        made.tasks = dict(_read_tasks(path))
+        return made
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Opens a bench to go on with it. Raises ConfigError where there is none, or it is in use."""
+        config = _read_config(path)
+        opened = cls(path, config, _locked(path))
+        for name in ("index.jsonl", "scores.jsonl"):
+            _cut_torn_line(path / name)
+        opened._read()
+        return opened
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads a bench, also one that runs or was killed. Raises ConfigError where there is none."""
+        loaded = cls(path, _read_config(path))
+        loaded._read()
+        return loaded
+
+    def attempt_dir(self, key: Key) -> Path:
+        """Where an attempt's run is."""
+        return self.path / "attempts" / plain(key.suite) / plain(key.task) / key.mode / str(key.repeat)
+
+    def record(self, attempt: Attempt) -> None:
+        """Appends a finished attempt."""
+        self._append("index.jsonl", attempt)
+        self.attempts[attempt.key] = attempt
+
+    def record_score(self, line: ScoreLine) -> None:
+        """Appends a score."""
+        self._append("scores.jsonl", line)
+        self.scores[line.key] = line
+
+    def replace_scores(self, lines: Iterable[ScoreLine]) -> None:
+        """Writes all scores anew, whole or not at all."""
+        self.scores = {line.key: line for line in lines}
+        text = "".join(f"{to_json(asdict(line))}\n" for line in self.scores.values())
+        replace_file(self.path / "scores.jsonl", text.encode(), durable=True)
+
+    def close(self) -> None:
+        """Drops the lock. Safe to call twice."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self) -> None:
+        self.tasks = dict(_read_tasks(self.path))
+        for line in _lines(self.path / "index.jsonl"):
+            attempt = Attempt(**_known(Attempt, line))
+            self.attempts[attempt.key] = attempt
+        for line in _lines(self.path / "scores.jsonl"):
+            score = ScoreLine(**_known(ScoreLine, line))
+            self.scores[score.key] = score
+
+    def _append(self, name: str, line: Attempt | ScoreLine) -> None:
+        path = self.path / name
+        data = to_json(asdict(line)).encode() + b"\n"
+        try:
+            with path.open("ab", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                if file.write(data) != len(data):
+                    os.ftruncate(file.fileno(), size)
+                    raise ConfigError(f"{path} cannot be written: the disk is full")
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+
+def plain(name: str) -> str:
+    """A name as a folder's name: itself where that is safe, else what is safe of it with a digest."""
+    if _PLAIN.fullmatch(name):
+        return name
+    kept = re.sub(r"[^A-Za-z0-9_-]+", "-", name)[:60].strip("-") or "task"
+    return f"{kept}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"
+
+
+def _locked(path: Path) -> int:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise ConfigError(f"{path} is in use by another bench; wait for it, or choose another") from None
+    return fd
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads((path / "config.toml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no bench in {path}: it has no config.toml") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path / 'config.toml'} cannot be read: {error}") from error
+
+
+def _task_line(suite: str, task: Task, documents: Path) -> dict[str, Any]:
+    """The task in the schema of a data file, its documents in files of their own."""
+    return {
+        "suite": suite,
+        "id": task.id,
+        "domain": task.domain,
+        "question": task.prompt,
+        "answer": task.answer,
+        "choices": list(task.choices),
+        "documents": [_keep(name, content, documents) for name, content in task.documents.items()],
+        "grader": task.grader,
+        "meta": dict(task.meta),
+    }
+
+
+def _keep(name: str, content: str | bytes | Path, folder: Path) -> dict[str, Any]:
+    if isinstance(content, str):
+        data = content.encode("utf-8", "surrogatepass")
+    else:
+        data = content.read_bytes() if isinstance(content, Path) else content
+    digest = hashlib.sha256(data).hexdigest()
+    if not (folder / digest).exists():
+        replace_file(folder / digest, data)
+    return {"name": name, "file": digest, "sha256": digest, "bytes": len(data)}
+
+
+def _read_tasks(path: Path) -> Iterator[tuple[str, list[Task]]]:
+    tasks: dict[str, list[Task]] = {}
+    for line in _lines(path / "tasks.jsonl"):
+        task = Task(
+            line["question"],
+            id=line["id"],
+            domain=line["domain"],
+            documents={entry["name"]: path / "documents" / entry["file"] for entry in line["documents"]},
+            answer=line["answer"],
+            choices=tuple(line["choices"]),
+            grader=line["grader"],
+            meta=line["meta"],
+        )
+        tasks.setdefault(line["suite"], []).append(task)
+    yield from tasks.items()
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a file, none where it is missing."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return
+    for number, line in enumerate(data.split(b"\n")[:-1], 1):  # what follows the last line feed is torn
+        if line:
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise ConfigError(f"{path}, line {number} is damaged: {error}") from error
+
+
+def _known(kind: type[Any], line: Mapping[str, Any]) -> dict[str, Any]:
+    names = {entry.name for entry in fields(kind)}
+    return {name: value for name, value in line.items() if name in names}
+
+
+def _cut_torn_line(path: Path) -> None:
+    """What a crash left of a last line is cut off."""
+    if path.exists():
+        data = path.read_bytes()
+        os.truncate(path, data.rfind(b"\n") + 1)
