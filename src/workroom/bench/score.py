@@ -9,7 +9,7 @@ from typing import Any
 class Score:
     """`value` is 0 to 1, or None where the answer could not be graded: `reason` then says why.
 
-    `extracted` is what was compared with the reference, None where nothing could be found in the answer. `details` holds
+    `extracted` is what was compared with the reference, None where the answer holds nothing of the kind. `details`:
     what else the grader can tell (JSON values only).
     """
 
