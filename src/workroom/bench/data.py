@@ -1,8 +1,8 @@
 """The tasks of a suite: from data files (JSONL), or from a data set of the hub.
 
-An item is a line: `id`, `domain`, `question`, `answer`, `choices`?, `documents`? (`{name, text}`, or `{name, file}` with
-`sha256` and `bytes` of a file in the data file's folder), `grader`?, `meta`?. Lines end with a line feed and nothing
-else: texts may hold U+2028 and the like.
+An item is a line: `id`, `domain`, `question`, `answer`, `choices`?, `documents`? (`{name, text}`, or `{name, file}`
+with `sha256` and `bytes` of a file in the data file's folder), `grader`?, `meta`?. Lines end with a line feed and
+nothing else: texts may hold U+2028 and the like.
 """
 
 import json
@@ -73,7 +73,8 @@ def _tasks(suite: Suite, items: Iterable[Item]) -> list[Task]:
 
 def _local(suite: Suite, data: Path) -> Iterator[Item]:
     """The items that belong to the suite, of all files in turn."""
-    belonging, domains = [], set()
+    belonging: list[list[Item]] = []
+    domains: set[str] = set()
     for path in _files(data):
         items = list(_read(path))
         domains.update(str(item.fields["domain"]) for item in items if "domain" in item.fields)

@@ -27,7 +27,7 @@ _WITHOUT_ANSWER: Final = ("ifbench_", "ifeval_")  # graders that go by `meta`, a
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Fields as read. `where` begins every error, `folder` is where files of documents are, None where they cannot be."""
+    """Fields as read. `where` begins every error, `folder` is where files of documents are, None for none."""
 
     fields: Mapping[str, Any]
     where: str
@@ -152,7 +152,7 @@ class Item:
             raise self.wrong(f"`file` of the document {name!r} must be a path")
         if self.folder is None:
             raise self.wrong(f"the document {name!r} is a file, and this source has none")
-        path = (self.folder / file).resolve()
+        path: Path = (self.folder / file).resolve()
         if not path.is_relative_to(self.folder.resolve()):
             raise self.wrong(f"the file {file} of the document {name!r} must lie in the folder of the data file")
         if not path.is_file():

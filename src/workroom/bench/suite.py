@@ -50,7 +50,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """`grader` grades tasks that name none. `domains`: the values of `domain` in data files that belong here (none: all).
+    """`grader` grades tasks that name none. `domains`: the values of `domain` in data files that belong here (or all).
 
     `network`, `repeats` and `limits` (settings of a run) are recommended: they count where the user says nothing.
     `answer_format`: what both prompts say of the form of an answer, by grader, with `default`. `data`: a data file in
@@ -118,7 +118,7 @@ class Suite:
         raise ConfigError(f"the suite {self.name} has no source {name!r}; it has: {known}")
 
     def repeats_of(self, data: Path | str | None = None, source: str | None = None) -> int:
-        """How often each task is tried where the user says nothing: a source may ask for more than data of one's own."""
+        """How often each task is tried where the user says nothing. A source may ask for more than a data file."""
         if data is not None or (source is None and self.data is not None):
             return self.repeats
         found = self.source(source)
