@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 
 import workroom
@@ -19,7 +20,10 @@ _CHANGEABLE = ("base_url", "price", "model_timeout")  # settings of a run that m
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which tasks, and how often. `limit`: so many of each suite; `shuffle`: drawn by the seed, not the first ones."""
+    """Which tasks, and how often. `limit`: so many of each suite; `shuffle`: drawn by the seed, not the first ones.
+
+    `data`: paths of data, each for all suites or, as `SUITE=PATH`, for one.
+    """
 
     suites: tuple[str, ...]
     arms: tuple[Arm, ...]
@@ -27,7 +31,7 @@ class Selection:
     limit: int | None = None
     ids: tuple[str, ...] = ()
     shuffle: bool = False
-    data: str | None = None
+    data: tuple[str, ...] = ()
     source: str | None = None
 
 
@@ -71,6 +75,9 @@ class Plan:
             if suite.name in suites:
                 raise ConfigError(f"the suite {suite.name} is named twice")
             suites[suite.name] = suite
+        given = [entry.partition("=")[0] if _names_suite(entry, suites) else "" for entry in selection.data]
+        if len(set(given)) < len(given):
+            raise ConfigError("--data is given twice for the same; give one PATH, and SUITE=PATH for others")
         return cls(selection, resolved, judge, suites)
 
     @classmethod
@@ -85,7 +92,8 @@ class Plan:
                 **config["bench"],
                 "suites": tuple(entry["path"] for entry in config["suites"].values()),
                 "arms": tuple(parse_arm(text) for text in config["bench"]["arms"]),
-                "ids": tuple(config["bench"].get("ids", ())),
+                "ids": tuple(config["bench"]["ids"]),
+                "data": tuple(config["bench"]["data"]),
             }
         )
         given = {key: value for key, value in flags.items() if value is not None}
@@ -114,9 +122,16 @@ class Plan:
     def needs_sandbox(self) -> bool:
         return any(arm.mode == "sandbox" for arm in self.selection.arms)
 
+    def data(self, suite: str) -> Path | None:
+        """Where the tasks of a suite are, None for the suite's own source."""
+        own = [entry.partition("=")[2] for entry in self.selection.data if entry.startswith(f"{suite}=")]
+        common = [entry for entry in self.selection.data if not _names_suite(entry, self.suites)]
+        return Path((own or common)[0]) if own or common else None
+
     def repeats(self, suite: str) -> int:
         """How often each task of the suite is tried in each arm."""
-        return self.selection.repeats or self.suites[suite].repeats
+        found = self.suites[suite]
+        return self.selection.repeats or found.repeats_of(self.data(suite), self.selection.source)
 
     def settings(self, suite: str, arm: Arm, repeat: int = 1) -> Resolved:
         """The settings of a run: what the user said, else what the suite recommends; then the arm."""
@@ -160,7 +175,7 @@ class Plan:
             for name, suite in self.suites.items()
         }
         selection = asdict(self.selection) | {"arms": [str(arm) for arm in self.selection.arms]}
-        selection |= {"suites": list(suites), "ids": list(self.selection.ids)}
+        selection |= {"suites": list(suites), "ids": list(self.selection.ids), "data": list(self.selection.data)}
         return {
             "workroom": workroom.__version__,
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -182,6 +197,10 @@ class Plan:
                 if was != now:
                     return f"{key} was {_shown(was)} and is {_shown(now)}"
         return None
+
+
+def _names_suite(entry: str, suites: Mapping[str, Suite]) -> bool:
+    return "=" in entry and entry.partition("=")[0] in suites
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

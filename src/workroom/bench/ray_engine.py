@@ -33,7 +33,7 @@ class RayEngine:
     def __init__(self, config: RunConfig, bounds: Bounds) -> None:
         import ray
 
-        self._ray = ray
+        self._ray: Any = ray
         self._config = config
         self._bounds = bounds
         self._hosts: dict[str, Any] = {}  # actor by node
@@ -88,7 +88,7 @@ class RayEngine:
     def _choose(self) -> str | None:
         if time.monotonic() - self._looked_at >= _LOOK:
             self._looked_at = time.monotonic()
-            nodes: list[dict[str, Any]] = self._ray.nodes()
+            nodes = self._ray.nodes()
             alive = {node["NodeID"] for node in nodes if node["Alive"]} - self._dead
             for node in alive - self._hosts.keys():
                 self._hosts[node] = self._start(node)

@@ -147,9 +147,8 @@ class Runner:
     def _job(self, key: Key, tries: int) -> Job:
         arm = parse_arm(key.mode)
         task = self._tasks[key.suite, key.task]
-        prompted = replace(
-            task, prompt=self.plan.suites[key.suite].prompt(task, arm.mode), answer=None, choices=(), meta={}
-        )
+        asked = self.plan.suites[key.suite].task(task, arm.mode)
+        prompted = replace(asked, answer=None, choices=(), meta={})  # what the model need not know stays here
         settings = self.plan.settings(key.suite, arm, key.repeat)
         return Job(key, prompted, settings, self.bench.attempt_dir(key), tries)
 
@@ -182,7 +181,7 @@ class Runner:
 async def grade_one(bench: BenchDirectory, plan: Plan, graders: Graders, task: Task, key: Key) -> tuple[Score, str]:
     """The score of a finished attempt and the name of its grader. No answer is a wrong one."""
     suite = plan.suites[key.suite]
-    name = task.grader or suite.grader
+    name = suite.grader_of(task)
     answer = await asyncio.to_thread(read_answer, bench.attempt_dir(key))
     if answer is None or not answer.strip():
         return Score(0.0, f"no answer ({bench.attempts[key].stop_reason})"), name

@@ -59,11 +59,10 @@ def load(plan: Plan) -> dict[str, list[Task]]:
     from workroom.bench.graders import check, needs_judge
 
     selection = plan.selection
-    data = None if selection.data is None else Path(selection.data)
     seed = (plan.resolved.config.seed or 0) if selection.shuffle else None
     tasks: dict[str, list[Task]] = {}
     for name, suite in plan.suites.items():
-        some = select(load_tasks(suite, data, selection.source), selection.limit, selection.ids, seed)
+        some = select(load_tasks(suite, plan.data(name), selection.source), selection.limit, selection.ids, seed)
         check(suite, some)
         if plan.judge.model is None and needs_judge(suite, some):
             raise ConfigError(

@@ -109,7 +109,8 @@ def run(
     ] = None,
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Draw the tasks of --limit by the seed.")] = False,
     data: Annotated[
-        str | None, typer.Option("--data", metavar="PATH", help="Tasks as JSONL: a file, or a folder of files.")
+        list[str] | None,
+        typer.Option("--data", metavar="PATH", help="Tasks as JSONL: a file or folder; SUITE=PATH for one suite."),
     ] = None,
     source: Annotated[
         str | None, typer.Option("--source", metavar="NAME", help="Which data set of the hub, see `bench list`.")
@@ -198,7 +199,7 @@ def run(
         limit=limit,
         ids=_list(ids),
         shuffle=shuffle,
-        data=data,
+        data=tuple(data or ()),
         source=source,
     )
     return int(
