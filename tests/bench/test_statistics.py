@@ -2,9 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -24,6 +23,9 @@ from workroom.bench.statistics import (
     sign_flip_test,
     wilson,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 scores = st.floats(0, 1)
 repeats = st.lists(scores, min_size=1, max_size=5)
