@@ -1,29 +1,37 @@
 """A language model as the grader: it says whether an answer means the same as the reference, in several votes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from workroom.bench.graders.judge_cache import JudgeCache, Judgement, Question
-from workroom.bench.graders.judge_prompt import JudgeTemplate, cut, digest_of, find_template
-from workroom.bench.graders.judge_settings import JudgeSettings, checked_votes
+from workroom.bench.graders.judge_prompt import JudgeTemplate, cut, digest_of, find_template, variant_of
 from workroom.bench.graders.verdict import Verdict
 from workroom.bench.score import Score
 from workroom.errors import ConfigError, ModelError
-from workroom.models.base import Completion, Message, Model, Usage
+from workroom.models.base import Message, Model, Sampling, Usage
 from workroom.models.messages import merged
 from workroom.models.retry import RetryPolicy, complete
 
 if TYPE_CHECKING:
     from workroom.agent.limits import Prices
     from workroom.bench.suite import Suite
-    from workroom.models.base import Sampling
     from workroom.task import Task
 
-_ATTEMPTS = 2  # a reply without a verdict is asked for once more
-_EXTRACT = 1_000  # characters of an answer that its score repeats
+VOTES: Final = 3
+_ATTEMPTS: Final = 2  # a reply without a verdict is asked for once more
+_EXTRACT: Final = 1_000  # characters of an answer that its score repeats
+
+
+def settings_of(suite: "Suite", grader: str) -> Mapping[str, Any]:
+    """What the suite says in `[judge]` for this grader, `[judge.VARIANT]` going before: `votes`, and `first`, the
+    grader that is asked before; what it finds right, no judge is asked about."""
+    general = {name: value for name, value in suite.judge.items() if not isinstance(value, Mapping)}
+    own = suite.judge.get(variant_of(grader))
+    return general | dict(own) if isinstance(own, Mapping) else general
 
 
 @dataclass
@@ -43,19 +51,30 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """One of the votes. `verdict` is None for a void one, and `reason` then says why."""
+    """What came of asking once. `verdict` is None for a void one, and `reason` then says why."""
 
     verdict: Verdict | None
     replies: tuple[Judgement, ...]
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """What is asked about one answer: `left_out` characters of it are not shown."""
+
+    votes: int
+    sampling: Sampling
+    template: JudgeTemplate
+    prompt: str
+    left_out: int
+
+
 class Judge:
     """Asks `model`, with retries, several times about each answer, and keeps all that is said in `folder`.
 
-    `votes`, `sampling`: what they leave open is the suite's, then the model's own. With a seed, each vote has one of
-    its own. `prices` tells what calls cost. `refresh`: ask anew, whatever was said before. Raises
-    ConfigError where there is no vote.
+    `votes`: None for what the suite says, else three. `sampling`: what it leaves open is the model's own; with a seed,
+    each call about an answer has one of its own. `prices` tells what calls cost. `refresh`: ask anew, whatever was said
+    before. Raises ConfigError where there is no vote.
     """
 
     def __init__(
@@ -63,7 +82,7 @@ class Judge:
         model: Model,
         folder: Path,
         votes: int | None = None,
-        sampling: "Sampling | None" = None,
+        sampling: Sampling | None = None,
         *,
         prices: "Prices | None" = None,
         refresh: bool = False,
@@ -71,7 +90,9 @@ class Judge:
     ) -> None:
         self.model = model
         self.spent = Spent()
-        self._votes = None if votes is None else checked_votes(votes)
+        if votes is not None and votes < 1:
+            raise ConfigError(f"a judge needs at least one vote, not {votes}")
+        self._votes = votes
         self._sampling = sampling
         self._prices = prices
         self._retry = retry
@@ -79,7 +100,7 @@ class Judge:
         self._described: dict[str, Any] = {}
 
     def check(self, suite: "Suite", task: "Task") -> None:
-        """Raises ConfigError, before anything is asked, where the suite's settings or template could not do."""
+        """Raises ConfigError, before anything is asked, where the judge's prompt could not be made."""
         self._prepare(suite, task, "answer")
 
     async def grade(self, suite: "Suite", task: "Task", answer: str) -> Score:
@@ -94,59 +115,43 @@ class Judge:
         if not (task.answer or "").strip():
             return Score(None, "the task has no reference answer to judge by", _extract(answer))
         try:
-            settings, template, prompt, left_out = self._prepare(suite, task, answer)
+            ballot = self._prepare(suite, task, answer)
             model = self.model.for_task(task.id)
         except ConfigError as error:
             return Score(None, str(error), _extract(answer))
-        self._describe(suite, task, settings, template)
+        self._describe(suite, task, ballot)
         facts = {"suite": suite.name, "task": task.id}
-        votes = await asyncio.gather(
-            *(self._vote(model, settings, template, prompt, number, facts) for number in range(1, settings.votes + 1))
-        )
+        numbers = range(1, ballot.votes + 1)
+        votes = await asyncio.gather(*(self._vote(model, ballot, number, facts) for number in numbers))
         details = {
             "judge": model.name,
             "votes": [vote.verdict for vote in votes],
-            "replies": [[reply.reply for reply in vote.replies] for vote in votes],
             "void": [vote.reason for vote in votes if vote.verdict is None],
-            "template": template.digest,
-            "prompt": digest_of(prompt),
-            "left_out": left_out,
+            "replies": [[reply.reply for reply in vote.replies] for vote in votes],
+            "template": ballot.template.digest,
+            "prompt": digest_of(ballot.prompt),
+            "left_out": ballot.left_out,
             **_used([reply for vote in votes for reply in vote.replies]),
         }
         value, reason = _count(votes, model.name)
         return Score(value, reason, _extract(answer), details)
 
-    def _prepare(self, suite: "Suite", task: "Task", answer: str) -> tuple[JudgeSettings, JudgeTemplate, str, int]:
+    def _prepare(self, suite: "Suite", task: "Task", answer: str) -> Ballot:
         grader = task.grader or suite.grader
-        settings = JudgeSettings.of(suite, grader)
-        settings = replace(
-            settings,
-            votes=self._votes or settings.votes,
-            sampling=merged(merged(self._sampling, settings.sampling), self.model.hints.sampling),
-        )
         template = find_template(suite, grader)
         shown, left_out = cut(answer)
-        return settings, template, template.render(task, shown), left_out
+        votes = self._votes or settings_of(suite, grader).get("votes", VOTES)
+        sampling = merged(self._sampling, self.model.hints.sampling)
+        return Ballot(votes, sampling, template, template.render(task, shown), left_out)
 
-    async def _vote(
-        self,
-        model: Model,
-        settings: JudgeSettings,
-        template: JudgeTemplate,
-        prompt: str,
-        number: int,
-        facts: dict[str, str],
-    ) -> Vote:
-        sampling = settings.sampling
-        if sampling.seed is not None:
-            sampling = replace(sampling, seed=sampling.seed + number - 1)
-
-        async def call() -> Completion:
-            return await complete(model, [Message("user", prompt)], sampling=sampling, policy=self._retry)
-
+    async def _vote(self, model: Model, ballot: Ballot, number: int, facts: Mapping[str, str]) -> Vote:
         replies: list[Judgement] = []
         for attempt in range(1, _ATTEMPTS + 1):
-            question = Question(model.name, sampling, template, prompt, number, attempt)
+            sampling = ballot.sampling
+            if sampling.seed is not None:
+                sampling = replace(sampling, seed=sampling.seed + number - 1 + ballot.votes * (attempt - 1))
+            question = Question(model.name, sampling, ballot.template, ballot.prompt, number, attempt)
+            call = partial(complete, model, [Message("user", ballot.prompt)], sampling=sampling, policy=self._retry)
             try:
                 reply = await self._cache.ask(question, call, self._cost, facts)
             except (ModelError, ConfigError) as error:
@@ -162,9 +167,9 @@ class Judge:
     def _cost(self, usage: Usage) -> float | None:
         return None if self._prices is None else self._prices.cost(usage)
 
-    def _describe(self, suite: "Suite", task: "Task", settings: JudgeSettings, template: JudgeTemplate) -> None:
+    def _describe(self, suite: "Suite", task: "Task", ballot: Ballot) -> None:
         name = f"{suite.name} {task.grader or suite.grader}"
-        entry = {"votes": settings.votes, "sampling": asdict(settings.sampling), "template": template.digest}
+        entry = {"votes": ballot.votes, "sampling": asdict(ballot.sampling), "template": ballot.template.digest}
         if self._described.get(name) != entry:
             self._described[name] = entry
             self._cache.describe({"model": self.model.name, "graders": self._described})
@@ -192,7 +197,7 @@ def _used(replies: Sequence[Judgement]) -> dict[str, Any]:
 
 def _sum(costs: Sequence[float | None]) -> float | None:
     known = [cost for cost in costs if cost is not None]
-    return sum(known) if len(known) == len(costs) else None
+    return sum(known, 0.0) if len(known) == len(costs) else None
 
 
 def _extract(answer: str) -> str:

@@ -28,8 +28,8 @@ _CUT: Final = ("length", "content_filter")  # what ends a reply before the judge
 class Judgement:
     """A judge's reply. `reply` is the SHA-256 of its text, which is in the file alone.
 
-    `verdict` is None where the reply tells none or was `cut` off. `usage` is None where the server reported none, `cost`
-    (US dollars) where it is unknown. `fresh`: it was asked for now, and not found.
+    `verdict` is None where the reply tells none or was `cut` off. `usage` is None where the server reported none,
+    `cost` (US dollars) where it is unknown. `fresh`: it was asked for now, and not found.
     """
 
     verdict: Verdict | None

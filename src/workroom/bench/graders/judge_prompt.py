@@ -40,7 +40,7 @@ class JudgeTemplate:
         """
         import jinja2
 
-        values: "Mapping[str, object]" = {
+        values: Mapping[str, object] = {
             "question": task.prompt,
             "reference": task.answer or "",
             "answer": without_control_tokens(answer),
@@ -51,8 +51,8 @@ class JudgeTemplate:
         }
         try:
             return _compiled(self.text).render(values).strip("\n")
-        except jinja2.TemplateError as error:
-            raise ConfigError(f"{self.path} is no judge's prompt: {error}; correct the template") from error
+        except (jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+            raise ConfigError(f"{self.path} cannot be filled in for the task {task.id}: {error}") from error
 
 
 def variant_of(grader: str) -> str:
