@@ -43,7 +43,11 @@ class RayEngine:
         self._stopped = False
         if not ray.is_initialized():
             try:
-                ray.init(address=bounds.ray_address or os.environ.get("RAY_ADDRESS") or "auto", log_to_driver=False)
+                ray.init(
+                    address=bounds.ray_address or os.environ.get("RAY_ADDRESS") or "auto",
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                )
             except (ConnectionError, ValueError) as error:
                 raise ConfigError(
                     f"no Ray cluster answers ({error}): start one with `ray start --head`, or give --ray-address"
@@ -71,7 +75,7 @@ class RayEngine:
         job.directory.mkdir(parents=True)
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(job.directory, filter="data")
-        return None if record is None else Attempt(**record)
+        return None if record is None else Attempt(**record | {"host": node[:8]})
 
     def stop(self) -> None:
         """Asks every host to end its runs."""
