@@ -23,13 +23,14 @@ class Place:
     """A run in a ranking. `estimate`: the mean over the suites, each counting the same.
 
     `behind`: this run less the best one, None for the best; `p` is of the sign-flip test over the tasks of all suites,
-    after Holm's correction over the runs.
+    after Holm's correction over the runs, and `method` says which.
     """
 
     run: int
     estimate: Estimate
     behind: Estimate | None = None
     p: float | None = None
+    method: str = ""
 
     @property
     def apart(self) -> bool:
@@ -60,7 +61,7 @@ def _ranked(measure: str, rows: Sequence[Row], runs: Sequence[int]) -> Ranking:
     by_run = {cell.run: [row.cells[place] for row in rows] for place, cell in enumerate(rows[0].cells)}
     estimates = {run: mean_over([cell.estimate for cell in by_run[run]]) for run in runs}
     best, *others = sorted(runs, key=lambda run: -estimates[run].mean)
-    behind, p_values = {}, []
+    behind, tests = {}, []
     for run in others:
         pairs = [(ours.values, theirs.values) for ours, theirs in zip(by_run[run], by_run[best], strict=True)]
         behind[run] = mean_over([paired_difference(ours, theirs) for ours, theirs in pairs])
@@ -70,8 +71,11 @@ def _ranked(measure: str, rows: Sequence[Row], runs: Sequence[int]) -> Ranking:
             for ours, theirs in pairs
             for difference in differences(ours, theirs).values()
         ]
-        p_values.append(sign_flip_test(weighted)[0])
-    corrected = holm(p_values)
+        tests.append(sign_flip_test(weighted))
+    corrected = holm([p for p, _ in tests])
     places = [Place(best, estimates[best])]
-    places += [Place(run, estimates[run], behind[run], p) for run, p in zip(others, corrected, strict=True)]
+    places += [
+        Place(run, estimates[run], behind[run], p, method)
+        for run, p, (_, method) in zip(others, corrected, tests, strict=True)
+    ]
     return Ranking(measure, tuple(row.suite for row in rows), tuple(places))
