@@ -37,7 +37,7 @@ def test_known_rights_and_wrongs_give_the_known_numbers(tmp_path: Path) -> None:
     for by_item, mean, low, high in ((llm, 0.4, 0.218806, 0.613419), (sandbox, 0.7, 0.481027, 0.854523)):
         estimate = mean_interval(by_item)
         assert estimate.mean == near(mean)
-        assert (estimate.low, estimate.high) == (pytest.approx(low, abs=1e-6), pytest.approx(high, abs=1e-6))
+        assert [estimate.low, estimate.high] == [pytest.approx(low, abs=1e-6), pytest.approx(high, abs=1e-6)]
     found = paired_difference(sandbox, llm)
     # 8 won, 2 lost: 0.3 ± t₁₉ · √(((8 + 2) − 20 · 0.09) / 19 / 20); the test is 2 · (1 + 10 + 45) / 2¹⁰.
     half = 2.093024054408263 * math.sqrt(8.2 / 19 / 20)

@@ -15,6 +15,7 @@ from workroom.bench.compare.ranking import Ranking, rank
 from workroom.bench.compare.rows import DELTA, Row, rows_of
 from workroom.bench.compare.runs import Run, check_tasks, runs_of
 from workroom.bench.compare.settings import Setting, settings_of
+from workroom.bench.compare.writing import to_csv, to_markdown, write_comparison
 from workroom.bench.store import BenchDirectory
 from workroom.errors import ConfigError
 
@@ -45,4 +46,15 @@ def compare(benches: Sequence[BenchDirectory]) -> Comparison:
     return Comparison(tuple(runs), tuple(rows), tuple(rank(runs, rows)), tuple(settings_of(runs)))
 
 
-__all__ = ["DELTA", "Comparison", "Ranking", "Row", "Run", "Setting", "compare"]
+__all__ = [
+    "DELTA",
+    "Comparison",
+    "Ranking",
+    "Row",
+    "Run",
+    "Setting",
+    "compare",
+    "to_csv",
+    "to_markdown",
+    "write_comparison",
+]

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from workroom.bench.compare.rows import Row
+from workroom.bench.compare.rows import Row, reach_of
 from workroom.bench.compare.runs import Run
+from workroom.bench.outcomes import Coverage, together
 from workroom.bench.statistics import (
     Estimate,
     differences,
@@ -20,16 +21,18 @@ LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A run in a ranking. `estimate`: the mean over the suites, each counting the same.
+    """A run in a ranking. `estimate`: the mean over the suites, each counting the same; `coverage`: of them together.
 
     `behind`: this run less the best one, None for the best; `p` is of the sign-flip test over the tasks of all suites,
-    after Holm's correction over the runs.
+    after Holm's correction over the runs, and `method` says which.
     """
 
     run: int
     estimate: Estimate
+    coverage: Coverage
     behind: Estimate | None = None
     p: float | None = None
+    method: str = ""
 
     @property
     def apart(self) -> bool:
@@ -60,18 +63,22 @@ def _ranked(measure: str, rows: Sequence[Row], runs: Sequence[int]) -> Ranking:
     by_run = {cell.run: [row.cells[place] for row in rows] for place, cell in enumerate(rows[0].cells)}
     estimates = {run: mean_over([cell.estimate for cell in by_run[run]]) for run in runs}
     best, *others = sorted(runs, key=lambda run: -estimates[run].mean)
-    behind, p_values = {}, []
+    behind, tests = {}, []
     for run in others:
         pairs = [(ours.values, theirs.values) for ours, theirs in zip(by_run[run], by_run[best], strict=True)]
-        behind[run] = mean_over([paired_difference(ours, theirs) for ours, theirs in pairs])
+        behind[run] = mean_over([paired_difference(ours, theirs, reach=reach_of(measure)) for ours, theirs in pairs])
         # Suites count the same, so that a task counts one share of its suite.
         weighted = [
             difference * Fraction(1, len(ours)) if isinstance(difference, Fraction) else difference / len(ours)
             for ours, theirs in pairs
             for difference in differences(ours, theirs).values()
         ]
-        p_values.append(sign_flip_test(weighted)[0])
-    corrected = holm(p_values)
-    places = [Place(best, estimates[best])]
-    places += [Place(run, estimates[run], behind[run], p) for run, p in zip(others, corrected, strict=True)]
+        tests.append(sign_flip_test(weighted))
+    corrected = holm([p for p, _ in tests])
+    covered = {run: together([cell.coverage for cell in cells]) for run, cells in by_run.items()}
+    places = [Place(best, estimates[best], covered[best])]
+    places += [
+        Place(run, estimates[run], covered[run], behind[run], p, method)
+        for run, p, (_, method) in zip(others, corrected, tests, strict=True)
+    ]
     return Ranking(measure, tuple(row.suite for row in rows), tuple(places))
