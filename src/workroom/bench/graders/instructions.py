@@ -39,6 +39,12 @@ class _Verdict:
     loose: bool
 
 
+def grade_by_name(task: Task, answer: str) -> Score:
+    """By the benchmark and the protocol that the task's grader names: `ifbench_loose`, `ifeval_strict`, ..."""
+    benchmark, _, protocol = (task.grader or "").partition("_")
+    return grade(task, answer, benchmark="ifeval" if benchmark == "ifeval" else "ifbench", strict=protocol == "strict")
+
+
 def grade(task: Task, answer: str, *, benchmark: Benchmark, strict: bool) -> Score:
     """1.0 if the answer follows all instructions of the task, else 0.0, by the strict or the loose protocol.
 

@@ -1,0 +1,1 @@
+def write_report(bench, on_progress=None): pass
