@@ -1,16 +1,21 @@
 """IFBench and IFEval: the items of the data folder against answers made by hand, and the protocol."""
 
+import asyncio
 import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from workroom.bench.graders import Graders
 from workroom.bench.graders.instructions import grade, variants
 from workroom.bench.graders.language_data import Benchmark, missing_data
+from workroom.bench.score import Score
+from workroom.bench.suite import find_suite
 from workroom.task import Task
 
 Instruction = tuple[str, Mapping[str, Any]]  # its identifier and arguments
@@ -208,9 +213,7 @@ def test_a_checker_that_fails_on_a_variant_alone_has_not_found_it_right() -> Non
 
 
 def test_the_language_of_a_short_answer_is_no_matter_of_chance() -> None:
-    verdicts = {
-        value("ifeval", "normal hotel", ("language:response_language", {"language": "en"})) for _ in range(20)
-    }
+    verdicts = {value("ifeval", "normal hotel", ("language:response_language", {"language": "en"})) for _ in range(20)}
     assert len(verdicts) == 1
 
 
@@ -241,3 +244,24 @@ def test_what_official_checkers_get_wrong(
     names: str, given: list[dict[str, Any]], answer: str, official: float
 ) -> None:
     assert value("ifbench", answer, *zip(names.split(), given, strict=True))[1] == official
+
+
+def test_in_a_worker_process_by_name() -> None:
+    asked = {"ifbench_loose": SOLID, "ifbench_strict": SOLID, "ifeval_loose": QUOTED, "ifeval_strict": QUOTED}
+
+    async def grade_all() -> list[Score]:
+        graders, suite = Graders(workers=1), find_suite("instruction_following")
+        tasks = [replace(task_of(instruction), grader=name) for name, instruction in asked.items()]
+        try:
+            return [await graders.grade(suite, task, '**"Never again."**\n') for task in tasks]
+        finally:
+            await graders.aclose()
+
+    scores = asyncio.run(grade_all())
+    assert [(score.value, score.reason) for score in scores] == [
+        (0.0, "not followed: format:no_whitespace"),
+        (0.0, "not followed: format:no_whitespace"),
+        (1.0, ""),
+        (0.0, "not followed: startend:quotation"),
+    ]
+    assert scores[2].details["instructions"] == [{"id": "startend:quotation", "strict": False, "loose": True}]

@@ -1,1 +1,2 @@
-def write_report(bench, on_progress=None): pass
+def write_report(bench, on_progress=None):
+    pass
