@@ -106,6 +106,7 @@ def test_every_reference_equals_itself(pattern: str) -> None:
     wrong = [
         name
         for name, gold in golds(pattern)
-        if mathematics.grade(Task("?", answer=gold), f"The answer is \\boxed{{{gold.strip().strip('$')}}}.").value != 1.0
+        if mathematics.grade(Task("?", answer=gold), f"The answer is \\boxed{{{gold.strip().strip('$')}}}.").value
+        != 1.0
     ]
     assert wrong == []

@@ -24,7 +24,7 @@ TASKS = 18
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing goes out
-    args = {"num_cpus": 1, "object_store_memory": STORE, "node_ip_address": "127.0.0.1"}
+    args = {"num_cpus": 1, "object_store_memory": STORE}
     made = ray_cluster.Cluster(initialize_head=True, head_node_args=args | {"include_dashboard": False})
     yield made
     made.shutdown()
@@ -37,9 +37,7 @@ def index(place: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.timeout(240)
 def test_a_node_that_dies_costs_nothing(tmp_path: Path, cluster: Any) -> None:
-    others = [
-        cluster.add_node(num_cpus=1, object_store_memory=STORE, node_ip_address="127.0.0.1") for _ in range(NODES - 1)
-    ]
+    others = [cluster.add_node(num_cpus=1, object_store_memory=STORE) for _ in range(NODES - 1)]
     model = script(tmp_path / "s.jsonl", bash("sleep 1.5; echo '\\boxed{1}' > /testbed/answer.txt"), SUBMIT)
     items = [{"id": f"t{n}", "domain": "math", "question": "1?", "answer": "1"} for n in range(TASKS)]
     (tmp_path / "d.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
