@@ -38,6 +38,11 @@ def remember_url(url: str) -> None:
     _remembered.update(_worth_hiding(_secrets_of_url(url)))
 
 
+def access_variables() -> dict[str, str]:
+    """What of the environment gives access to models: keys, and where servers are."""
+    return {name: value for name, value in os.environ.items() if _VARIABLES.fullmatch(name) or name in _URLS}
+
+
 class Redactor:
     """Takes the keys that are known out of texts, files, events and tasks. The environment is read once."""
 
