@@ -209,7 +209,7 @@ def test_the_list_tells_grader_and_licences() -> None:
     listed = {row.name: row for row in rows()}
     assert list(listed) == built_in()
     assert (listed["math"].grader, listed["math"].repeats) == ("math_verify", 16)
-    assert ("original", "math-ai/aime25", "Apache-2.0") in listed["math"].sources
+    assert str(listed["math"].sources[1]) == "original: math-ai/aime25, licence Apache-2.0"
     assert all(row.title and row.description and row.sources for row in listed.values())
 
 
