@@ -63,7 +63,7 @@ def observe(events: "Sequence[Event]", run: Mapping[str, Any]) -> Observed:
         phrases.update(count(f"{answer.reasoning or ''}\n{answer.content}"))
     return Observed(
         turns=len(answers),
-        capabilities=dict(use.turns_with),
+        capabilities=dict(use.matched),
         examples=examples,
         phrases=dict(phrases),
         first_prompt=answers[0].usage.prompt if answers else None,
