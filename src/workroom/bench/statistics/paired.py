@@ -1,9 +1,10 @@
 """Two sets of scores of the same items: how far apart they are, and whether chance could do that."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from statistics import fmean
 
 from workroom.bench.statistics.signflip import as_fraction, sign_flip_test
@@ -79,18 +80,18 @@ def differences(
     first: Mapping[str, Sequence[float]], second: Mapping[str, Sequence[float]]
 ) -> dict[str, Fraction | float]:
     """Per item that both have, the mean of the first less that of the second; exact where the scores are fractions."""
-    return {item: _mean(first[item]) - _mean(second[item]) for item in first if first[item] and second.get(item)}
+    return {
+        item: _mean(tuple(first[item])) - _mean(tuple(second[item]))
+        for item in first
+        if first[item] and second.get(item)
+    }
 
 
-def _mean(values: Sequence[float]) -> Fraction | float:
+@lru_cache(maxsize=4096)  # with a few repeats of 0 and 1 there are a few such means
+def _mean(values: tuple[float, ...]) -> Fraction | float:
     fractions = [as_fraction(value) for value in values]
-    if any(fraction is None for fraction in fractions):
-        return fmean(values)
-    return sum(_known(fractions), Fraction(0)) / len(values)
-
-
-def _known(fractions: Iterable[Fraction | None]) -> Iterable[Fraction]:
-    return (fraction for fraction in fractions if fraction is not None)
+    exact = [fraction for fraction in fractions if fraction is not None]
+    return sum(exact, Fraction(0)) / len(exact) if len(exact) == len(values) else fmean(values)
 
 
 def _agresti_min(values: Sequence[float], reach: float, level: float) -> tuple[float, float, float]:
