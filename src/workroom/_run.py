@@ -226,10 +226,18 @@ class Run:
             async with box:
                 for notice in box.facts.notices:
                     self._notice(notice)
+                start = box.memory
                 await self._play(box, saved, Saver(box, checkpoints, self._notice) if self.config.checkpoints else None)
+                self._note_memory(start, box.memory_peak)
                 return await self._bring_out(box)
         finally:
             self._take_late_egress()
+
+    def _note_memory(self, start: int | None, peak: int | None) -> None:
+        """Bytes that the sandbox held before the first turn and at most; nothing where the host cannot tell."""
+        assert self._directory is not None
+        if start is not None and peak is not None:
+            self._directory.run["sandbox_memory"] = {"start": start, "peak": peak}
 
     async def _open(self, saved: int) -> "tuple[Sandbox, int]":
         """The sandbox, and the turn whose files it has: none where those that were kept cannot be put back."""

@@ -50,6 +50,10 @@ class Guest(Protocol):
         """Bytes that the sandbox holds now, None where it cannot be known."""
         ...
 
+    def memory_peak(self) -> int | None:
+        """The most bytes that it held at one time, None where it cannot be known."""
+        ...
+
     def last_words(self) -> str:
         """What the start-up wrote about its failure, on one line; empty where nothing."""
         ...

@@ -114,6 +114,9 @@ class BwrapGuest:
     def memory(self) -> int | None:
         return None if self._cgroup is None else self._cgroup.memory()
 
+    def memory_peak(self) -> int | None:
+        return None if self._cgroup is None else self._cgroup.memory_peak()
+
     def last_words(self) -> str:
         if self._process.stderr is None or self._process.stderr.closed:
             return ""

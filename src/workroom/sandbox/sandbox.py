@@ -266,6 +266,11 @@ class Sandbox:
         """Bytes that the sandbox holds now, its files included; None where the host cannot tell."""
         return self._guest.memory()
 
+    @property
+    def memory_peak(self) -> int | None:
+        """The most bytes that it held at one time; None where the host cannot tell."""
+        return self._guest.memory_peak()
+
     async def exec(
         self,
         command: str | Sequence[str],

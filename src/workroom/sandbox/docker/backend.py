@@ -92,6 +92,9 @@ class DockerGuest:
     def memory(self) -> int | None:
         return self._cgroup.memory()
 
+    def memory_peak(self) -> int | None:
+        return self._cgroup.memory_peak()
+
     def last_words(self) -> str:
         return ""  # a start that fails is told by `start` already, before there is a guest
 
