@@ -18,7 +18,7 @@ from workroom.agent.prompts import render
 from workroom.agent.resuming import calls_after, take_up, was_submitted
 from workroom.errors import ConfigError, SandboxError, ToolError, TransferError
 from workroom.models.base import Image, Message, ToolSpec
-from workroom.sandbox.base import ANSWER_FILE, DOCUMENTS_DIR, OUTPUT_DIR, WORKING_DIR
+from workroom.sandbox.base import ANSWER_FILE, ANSWER_LIMIT, DOCUMENTS_DIR, OUTPUT_DIR, WORKING_DIR
 from workroom.sandbox.waiting import finished
 from workroom.tools import Observation, Tool, default_tools
 from workroom.tools.arguments import parse, right, shorten
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 STALL = 3  # turns in a row without a tool call that end the episode
 REPEATED = 3  # equal failing calls in a row that earn a reminder
-ANSWER_LIMIT = 1 << 20  # bytes
 UNREADABLE = (ValueError, RecursionError, OverflowError)  # what a program in the sandbox may make a tool stumble over
 
 ReminderReason = Literal["no_tool_call", "budget", "last_turn", "repeated_call", "resumed"]

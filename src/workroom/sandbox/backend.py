@@ -64,6 +64,14 @@ class Guest(Protocol):
         """
         ...
 
+    async def seal(self, path: str, size: int) -> None:
+        """Makes every file read-only for good but the one at `path`, which is there and may have `size` bytes from now
+        on. Nothing runs inside.
+
+        Raises ConfigError where the backend cannot do that, SandboxUnavailable where it fails.
+        """
+        ...
+
     async def checkpoint(self, target: "Path") -> None:
         """Writes what the sandbox has changed over its image to a new file, which `Backend.start` takes."""
         ...
