@@ -226,8 +226,8 @@ class Sandbox:
         """Makes every file inside read-only for good, but for the answer file of at most 1 MiB, which is made where it
         is missing; nobody inside can undo that, root neither. Memory can be written as before.
 
-        To be called before a program is started inside. Forks are sealed too; a checkpoint is of the files only, so what
-        is restored from it is not. Raises ConfigError where the backend cannot do that, SandboxUnavailable where
+        To be called before a program is started inside. Forks are sealed too; a checkpoint is of the files only, so
+        what is restored from it is not. Raises ConfigError where the backend cannot do that, SandboxUnavailable where
         programs run inside or it fails: the sandbox is of no use then.
         """
         async with self._exclusive:
@@ -247,8 +247,8 @@ class Sandbox:
         return self._sealed
 
     def forbid_execution(self) -> None:
-        """From now on `exec` runs nothing, whoever asks for it. Files are read and written by the sandbox's own program,
-        which no file inside has an influence on."""
+        """From now on `exec` runs nothing, whoever asks for it. Files are read and written by the sandbox's own
+        program, which no file inside has an influence on."""
         self._executes = False
 
     @property
@@ -382,9 +382,7 @@ class Sandbox:
         for relative, path in walk_tree(top):
             await self.write(posixpath.join(target, relative), path.read_bytes())
 
-    async def list_files(
-        self, path: str, *, max_entries: int = 100_000, levels: int = 0
-    ) -> list[tuple[str, int, str]]:
+    async def list_files(self, path: str, *, max_entries: int = 100_000, levels: int = 0) -> list[tuple[str, int, str]]:
         """All that is below a directory, or so many levels of it, as (kind, size in bytes, relative path): kinds `f`,
         `d`, `l` (link) and `o` (other)."""
         full = _absolute(path)
