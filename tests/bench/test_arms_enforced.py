@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.agent.helpers import QUICK, SUBMIT, Player, bash, call, end, says, tools
-from tests.conftest import SMALL
+from tests.conftest import SMALL, RunInBox
 from workroom.agent import Agent
-from workroom.errors import ConfigError
+from workroom.errors import ConfigError, SandboxUnavailable
 from workroom.models.base import ModelHints, ToolCall
 from workroom.models.text import TextProtocolModel
 from workroom.sandbox import Limits, Sandbox
@@ -152,10 +152,19 @@ def test_what_the_editor_writes_is_never_executed(execution: bool) -> None:
     assert in_box(work) == ({"python", "loader"} if execution else set())
 
 
-def test_a_sandbox_that_is_to_run_nothing_runs_nothing_for_anybody() -> None:
+def test_a_sandbox_that_is_to_run_nothing_runs_nothing_for_anybody(run_in_box: RunInBox, tmp_path: Path) -> None:
     async def work(box: Sandbox) -> None:
         assert (await box.exec("true")).exit_code == 0
         box.forbid_execution()
+        if box.facts.backend == "docker":  # tar of the container would do it
+            for attempt in (box.fork(), box.checkpoint(tmp_path / "c"), box.save(tmp_path / "s")):
+                with pytest.raises(SandboxUnavailable, match="packs files with a program of the sandbox"):
+                    await attempt
+            with pytest.raises(ConfigError, match="execution is off"):
+                await box.exec("true")
+            with pytest.raises(ConfigError, match="read_only needs the bwrap backend"):
+                await box.seal()
+            return
         async with await box.fork() as branch:
             for one in (box, branch):
                 with pytest.raises(ConfigError, match="execution is off"):
@@ -163,7 +172,7 @@ def test_a_sandbox_that_is_to_run_nothing_runs_nothing_for_anybody() -> None:
                 await one.write("/testbed/a", b"x")
                 assert await one.read("/testbed/a") == b"x"
 
-    in_box(work)
+    run_in_box(work)
 
 
 def test_a_model_of_bash_scripts_cannot_do_without_execution(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

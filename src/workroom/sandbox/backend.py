@@ -37,10 +37,12 @@ class Counters:
 
 
 class Guest(Protocol):
-    """A started sandbox. `socket` leads to the agent inside; closing it ends the sandbox."""
+    """A started sandbox. `socket` leads to the agent inside; closing it ends the sandbox. `packs_inside`: a fork or a
+    checkpoint of it runs one of its own programs."""
 
     socket: socket.socket
     facts: GuestFacts
+    packs_inside: bool
 
     def counters(self) -> "Counters":
         """How often its limits were hit so far."""

@@ -82,6 +82,8 @@ class BwrapBackend:
 class BwrapGuest:
     """A running sandbox, as its host sees it."""
 
+    packs_inside = False
+
     def __init__(
         self,
         name: str,
@@ -160,9 +162,10 @@ class BwrapGuest:
                 raise SandboxGone("the sandbox is not running any more")
             numbers = [str(inside), str(_child_of(self.pid))]
             command = [str(guest_binary()), "seal", *numbers, path, str(size)]
-            done = await asyncio.to_thread(
+            work = asyncio.to_thread(
                 subprocess.run, command, env={}, capture_output=True, check=False, pass_fds=(inside,)
             )
+            done = await finished(asyncio.create_task(work))  # it uses the descriptor until then
         if done.returncode != 0:
             words = " ".join(done.stderr.decode("utf-8", "replace").split())[:300]
             raise SandboxUnavailable(f"the sandbox could not be made read-only ({words})")

@@ -189,7 +189,7 @@ class Sandbox:
 
     async def _fork(self) -> "Sandbox":
         async with self._exclusive:
-            self._alive()
+            self._check_packing()
             self._open.clear()
             try:
                 return await self._fork_alone()
@@ -247,7 +247,8 @@ class Sandbox:
         return self._sealed
 
     def forbid_execution(self) -> None:
-        """From now on `exec` runs nothing, whoever asks for it. Files are read and written by the sandbox's own
+        """From now on nothing is run, whoever asks for it: not by `exec`, and where the backend would need a program of
+        the sandbox for them (Docker), not by forks and checkpoints. Files are read and written by the sandbox's own
         program, which no file inside has an influence on."""
         self._executes = False
 
@@ -269,7 +270,7 @@ class Sandbox:
         path = Path(target)
         partial = path.with_name(f"{path.name}.{self._entry.name}.partial")
         async with self._exclusive:
-            self._alive()
+            self._check_packing()
             try:
                 await self._guest.checkpoint(partial)
                 partial.replace(path)
@@ -283,7 +284,7 @@ class Sandbox:
         whether it has everything. See `Journal`.
         """
         async with self._exclusive:
-            self._alive()
+            self._check_packing()
             if self._recorded is not self._guest:
                 await self._stop_recording()
                 self._recorder, self._recorded = self._guest.recorder(), self._guest
@@ -525,6 +526,13 @@ class Sandbox:
             raise SandboxGone(self._reason) from None
         except SandboxGone:
             raise SandboxGone(self._reason) from None
+
+    def _check_packing(self) -> None:
+        self._alive()
+        if self._guest.packs_inside and not self._executes:
+            raise SandboxUnavailable(
+                f"the {self.facts.backend} backend packs files with a program of the sandbox, which is to run none"
+            )
 
     def _alive(self) -> None:
         if not self.alive:

@@ -74,6 +74,8 @@ class DockerBackend:
 class DockerGuest:
     """A running container, as its host sees it."""
 
+    packs_inside = True
+
     def __init__(self, engine: Engine, name: str, image: Image, limits: Limits, sock: socket.socket, pid: int) -> None:
         self.socket = sock
         self.pid = pid
