@@ -33,7 +33,7 @@ class JudgeTemplate:
     digest: str
 
     def render(self, task: "Task", answer: str) -> str:
-        """The prompt for this answer, which is to be shown as it is. Raises ConfigError for a template that is none.
+        """The prompt for this answer, shown as it is given. Raises ConfigError where that cannot be done.
 
         The template is given `question`, `reference`, `answer`, `choices`, `domain`, `meta` and `mark`. `mark` is made
         from the texts themselves, so that none of them can hold it.
