@@ -195,7 +195,14 @@ def test_mixed_kinds(gold: str, answer: str, value: float) -> None:
 @given(st.text(), st.text())
 def test_whatever_the_answer_a_score_is_from_0_to_1(answer: str, gold: str) -> None:
     task = Task("?", answer=gold)
-    graders = (text.grade_exact, text.grade_f1, text.grade_rouge, label.grade, chemiq.grade_number, chemiq.grade_mapping)
+    graders = (
+        text.grade_exact,
+        text.grade_f1,
+        text.grade_rouge,
+        label.grade,
+        chemiq.grade_number,
+        chemiq.grade_mapping,
+    )
     for grade in (*graders, chemiq.grade_smiles):
         value = grade(task, answer).value
         assert value is not None
