@@ -101,12 +101,29 @@ def golds(pattern: str) -> list[tuple[str, str]]:
     return [(line["id"], line["answer"]) for line in lines if str(line["grader"]).startswith("math_verify")]
 
 
-@pytest.mark.parametrize("pattern", ["math/*.jsonl", "physics/phybench*.jsonl"])
-def test_every_reference_equals_itself(pattern: str) -> None:
-    wrong = [
-        name
-        for name, gold in golds(pattern)
-        if mathematics.grade(Task("?", answer=gold), f"The answer is \\boxed{{{gold.strip().strip('$')}}}.").value
-        != 1.0
-    ]
-    assert wrong == []
+def unlike_themselves(references: list[tuple[str, str]]) -> list[str]:
+    """The ids of references that math-verify does not find equal to themselves."""
+    found = []
+    for name, gold in references:
+        content = gold.strip().strip("$")
+        if mathematics.compare(gold, content, f"\\boxed{{{content}}}").value != 1.0:
+            found.append(name)
+    return found
+
+
+def test_every_reference_equals_itself() -> None:
+    references = golds("math/*.jsonl")
+    assert len(references) >= 100
+    assert unlike_themselves(references) == []
+
+
+def test_references_of_physics_equal_themselves() -> None:
+    # The shortest: of the longest each takes math-verify up to ten seconds. All 39 did when all were tried.
+    references = sorted(golds("physics/phybench*.jsonl"), key=lambda reference: len(reference[1]))
+    assert unlike_themselves(references[:8]) == []
+
+
+def test_what_is_written_alike_is_equal_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mathematics, "compare", None)
+    task = Task("?", answer="$$\nA = \\frac{1}{2} x\n$$")
+    assert mathematics.grade(task, r"\boxed{A=\frac{1}{2}x}").value == 1.0

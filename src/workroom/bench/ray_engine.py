@@ -6,6 +6,7 @@ that dies takes its attempts along as failures of the plant, which are tried aga
 
 import asyncio
 import io
+import logging
 import os
 import shutil
 import tarfile
@@ -46,7 +47,7 @@ class RayEngine:
                 ray.init(
                     address=bounds.ray_address or os.environ.get("RAY_ADDRESS") or "auto",
                     log_to_driver=False,
-                    logging_level="ERROR",
+                    logging_level=logging.ERROR,
                 )
             except (ConnectionError, ValueError) as error:
                 raise ConfigError(
