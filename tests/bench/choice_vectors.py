@@ -171,7 +171,7 @@ WRITTEN: list[tuple[str, tuple[str, ...], str | None]] = [
     ("Based on the above, the correct answer is:\n\n**D. Cross-linking of DNA**", DRUGS, "D"),
     ("A) proteasome – no.\nB) microtubules – no.\nC) radicals – no.\nD) DNA – yes.\n\nThe answer is D.", DRUGS, "D"),
     (
-        "Options:\n- **A) One**: no.\n- **B) Two**: no.\n- **C) Three**: no.\n- **D) Four**: yes.\n\n**Answer: D) Four**",
+        "Options:\n- **A) One**: no.\n- **B) Two**: no.\n- **C) Three**: yes.\n\n**Answer: D) Four**",
         DRUGS,
         "D",
     ),

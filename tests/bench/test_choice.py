@@ -91,7 +91,9 @@ def test_the_score_and_what_was_read() -> None:
     assert choice.grade(task, "The answer is (B).") == Score(1.0, extracted="B")
     assert choice.grade(task, "The answer is (C).") == Score(0.0, extracted="C")
     assert choice.grade(task, "N/A") == Score(0.0)
-    assert choice.grade(Task("?", answer="(l)"), "The answer is L.").value == 1.0  # further than J
+    assert choice.grade(Task("?", answer="(L)"), "The answer is L.").value == 1.0  # further than J
+    assert choice.grade(Task("?", answer=DRUGS[1], choices=DRUGS), "B").value == 1.0
+    assert choice.grade(Task("?", answer="E", choices=DRUGS), "E").value is None
 
 
 _PIECES = st.sampled_from(

@@ -94,6 +94,17 @@ def test_hundreds_of_answers_at_once() -> None:
     assert [score.value for score in grade(tasks)] == [float(number % 2) for number in range(200)]
 
 
+def test_mathematics_that_never_ends_is_cut_short() -> None:
+    async def inside() -> Score:
+        graders = Graders(timeout=0.5)
+        try:
+            return await graders.grade(suite(), task("math_verify", "x+1"), r"\boxed{9^{9^{9^{9}}}}")
+        finally:
+            await graders.aclose()
+
+    assert asyncio.run(inside()) == Score(None, "the grader took longer than 0.5 s")
+
+
 def test_an_empty_answer_is_wrong_and_nobody_is_asked() -> None:
     judge = Judge(Score(1.0))
     scores = grade([(task("llm_judge"), " \n"), (task("ifbench_loose", None), "")], judge)
