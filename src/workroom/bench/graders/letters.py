@@ -63,7 +63,7 @@ class Letters:
         named = _NAMED.search(text, max(0, start - 20), start) is not None
         while (token := _TOKEN.match(text, end)) and self._counts(text, token, place, named):
             letters.add(token["letter"].upper())
-            clear = clear and (named or bool(token["open"] and token["close"]))
+            clear = clear and (named or bool(token["open"] and token["close"] and "{" not in token["open"]))
             last = token.end()
             join = _JOIN.match(text, last)
             if join is None:
