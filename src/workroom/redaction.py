@@ -38,6 +38,11 @@ def remember_url(url: str) -> None:
     _remembered.update(_worth_hiding(_secrets_of_url(url)))
 
 
+def access_variables() -> dict[str, str]:
+    """What of the environment gives access to models: keys, and where servers are."""
+    return {name: value for name, value in os.environ.items() if _VARIABLES.fullmatch(name) or name in _URLS}
+
+
 def without_keys(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment for a process that needs no keys: without all that is named like one or holds one."""
     redactor = Redactor()

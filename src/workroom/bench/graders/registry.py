@@ -22,7 +22,7 @@ class Grader:
 
 
 _MATHEMATICS = Grader(f"{_HERE}.mathematics:grade", ("math_verify",))
-_INSTRUCTIONS = Grader(f"{_HERE}.instructions:grade", ("if_verifiable",), reference=False)
+_INSTRUCTIONS = Grader(f"{_HERE}.instructions:grade_by_name", ("if_verifiable",), reference=False)
 
 GRADERS: Final[Mapping[str, Grader]] = MappingProxyType(
     {

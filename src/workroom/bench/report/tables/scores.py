@@ -1,0 +1,179 @@
+"""What was right: means with intervals, and the differences that the sandbox makes."""
+
+from collections.abc import Mapping, Sequence
+
+from workroom.bench.outcomes import coverage, scores_by_item
+from workroom.bench.report.notes import notes
+from workroom.bench.report.results import Results
+from workroom.bench.report.table import Cell, Column, Interval, Table
+from workroom.bench.statistics import Difference, holm, items_needed, mean_interval, paired_difference, passes
+
+LEVEL = 0.05
+_NEGLIGIBLE = 10_000_000  # items; a difference that needs more is none
+
+
+def contrasts(results: Results) -> list[tuple[str, str]]:
+    """Which arm is compared with which: sandbox with llm, and each other arm with sandbox."""
+    modes = results.modes
+    found = [("sandbox", "llm")] if {"sandbox", "llm"} <= set(modes) else []
+    if "sandbox" in modes:
+        found += [(mode, "sandbox") for mode in modes if mode not in ("sandbox", "llm")]
+    return found
+
+
+def differences_of(results: Results, first: str, second: str) -> dict[str, tuple[Difference, float]]:
+    """By suite, the paired difference of two arms and its p-value after Holm's correction over the suites."""
+    bench = results.bench
+    found = {}
+    for suite in results.suites:
+        ours, theirs = scores_by_item(bench, suite, first), scores_by_item(bench, suite, second)
+        if ours.keys() & theirs.keys():
+            found[suite] = paired_difference(ours, theirs)
+    corrected = holm([difference.p for difference in found.values()])
+    return {suite: (found[suite], p) for suite, p in zip(found, corrected, strict=True)}
+
+
+def verdict(difference: Difference, p: float) -> str:
+    """What the corrected test lets one say."""
+    if p >= LEVEL:
+        return "no difference shown"
+    return "better" if difference.mean > 0 else "worse"
+
+
+def differences(results: Results) -> Table:
+    """A row for each suite and pair of arms."""
+    rows: list[tuple[Cell, ...]] = []
+    methods: dict[str, None] = {}
+    for first, second in contrasts(results):
+        for suite, (difference, p) in differences_of(results, first, second).items():
+            sides = [_sides(results, suite, mode) for mode in (first, second)]
+            rows.append(
+                (
+                    suite,
+                    f"{first} − {second}",
+                    difference.mean,
+                    Interval(difference.low, difference.high),
+                    p,
+                    verdict(difference, p),
+                    _mean(scores_by_item(results.bench, suite, second)),
+                    _mean(scores_by_item(results.bench, suite, first)),
+                    difference.items,
+                    difference.wins,
+                    difference.losses,
+                    difference.ties,
+                    difference.p,
+                    _needed(difference),
+                    " / ".join(sides),
+                )
+            )
+            methods[difference.method] = None
+    return Table(
+        "differences",
+        "What the sandbox changes",
+        (
+            Column("suite", "Suite"),
+            Column("difference", "Arms compared"),
+            Column("points", "First − second, points", "points"),
+            Column("interval", "95 % interval", "points", interval=True),
+            Column("p_holm", "p, corrected", "p"),
+            Column("verdict", "The first is"),
+            Column("second_mean", "Second arm, %", "share"),
+            Column("first_mean", "First arm, %", "share"),
+            Column("items", "Items of both", "count"),
+            Column("wins", "Won", "count"),
+            Column("losses", "Lost", "count"),
+            Column("ties", "Tied", "count"),
+            Column("p", "p", "p"),
+            Column("items_needed", "Items needed", "count"),
+            Column("scored", "Scored of finished"),
+        ),
+        tuple(rows),
+        _difference_notes(rows, methods),
+    )
+
+
+def _difference_notes(rows: Sequence[object], methods: Mapping[str, None]) -> tuple[str, ...]:
+    if not rows:
+        return notes("differences", "empty")
+    return notes(
+        "differences", "paired", "methods", "corrected", "needed", "scored", methods="; ".join(methods), level=LEVEL
+    )
+
+
+def means(results: Results) -> Table:
+    """A row for each suite and arm."""
+    rows: list[tuple[Cell, ...]] = []
+    methods: dict[str, None] = {}
+    for suite, mode in results.groups:
+        there = coverage(results.bench, suite, mode)
+        by_item = scores_by_item(results.bench, suite, mode)
+        mean: float | None = None
+        interval: Interval | None = None
+        if by_item:
+            estimate = mean_interval(by_item)
+            mean, interval = estimate.mean, Interval(estimate.low, estimate.high)
+            methods[estimate.method] = None
+        rows.append(
+            (suite, mode, there.tasks, there.items, there.attempts, there.scored, there.unscored, mean, interval)
+        )
+    return Table(
+        "means",
+        "Scores by suite and arm",
+        (
+            Column("suite", "Suite"),
+            Column("arm", "Arm"),
+            Column("tasks", "Tasks", "count"),
+            Column("items", "With a score", "count"),
+            Column("attempts", "Attempts", "count"),
+            Column("scored", "Scored", "count"),
+            Column("unscored", "Unscored", "count"),
+            Column("mean", "Mean score, %", "share"),
+            Column("interval", "95 % interval", "share", interval=True),
+        ),
+        tuple(rows),
+        notes("means", "methods" if methods else "empty", "unscored", methods="; ".join(methods)),
+    )
+
+
+def passes_of(count: int) -> list[int]:
+    """The k to show for so many repeats: powers of two, and all of them."""
+    return sorted({2**power for power in range(count.bit_length()) if 2**power <= count} | {count})
+
+
+def pass_at_k(results: Results) -> Table:
+    """A row for each suite, arm and k, where there is more than one repeat."""
+    rows: list[tuple[Cell, ...]] = []
+    for suite, mode in results.groups:
+        by_item = scores_by_item(results.bench, suite, mode)
+        most = max(map(len, by_item.values()), default=0)
+        for k in passes_of(most) if most > 1 else ():
+            estimate = passes(by_item, k)
+            if estimate is not None:
+                rows.append((suite, mode, k, estimate.items, estimate.mean, Interval(estimate.low, estimate.high)))
+    return Table(
+        "pass_at_k",
+        "Right at least once in k attempts",
+        (
+            Column("suite", "Suite"),
+            Column("arm", "Arm"),
+            Column("k", "k", "count"),
+            Column("items", "Items with k scores", "count"),
+            Column("pass_at_k", "pass@k, %", "share"),
+            Column("interval", "95 % interval", "share", interval=True),
+        ),
+        tuple(rows),
+        notes("pass_at_k", "estimate" if rows else "empty"),
+    )
+
+
+def _sides(results: Results, suite: str, mode: str) -> str:
+    return str(coverage(results.bench, suite, mode))
+
+
+def _mean(by_item: Mapping[str, Sequence[float]]) -> float:
+    return mean_interval(by_item).mean
+
+
+def _needed(difference: Difference) -> int | None:
+    needed = items_needed(difference.spread, difference.mean)
+    return needed if needed is not None and needed < _NEGLIGIBLE else None
