@@ -113,6 +113,7 @@ def test_whatever_the_answer_it_is_an_option_or_none(answer: str, count: int) ->
     assert choice.choose_several(answer, count) <= frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:count])
 
 
+@settings(max_examples=50)
 @given(st.sampled_from("ABCDEFGHIJ"), st.sampled_from("ABCDEFGHIJ"))
 def test_the_last_of_two_statements_counts(first: str, last: str) -> None:
     for template in ("The answer is {}.", "Answer: {}", "**({})** because a shift", r"\boxed{{{}}}", "{}"):
