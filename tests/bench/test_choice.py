@@ -10,170 +10,7 @@ from workroom.bench.graders import choice
 from workroom.bench.score import Score
 from workroom.task import Task
 
-DRUGS = (
-    "Inhibition of proteasome",
-    "Hyperstabilization of microtubules",
-    "Generation of free radicals",
-    "Cross-linking of DNA",
-)
-GERMS = ("Escherichia coli", "C. difficile", "E. coli", "A. fumigatus", "B cell lymphoma")
-NERVE = ("spastic paralysis", "flaccid paralysis", "paralysis", "contracture")
-
-# answer, letter
-LETTERS = [
-    # In many dresses.
-    ("B", "B"),
-    (" B \n", "B"),
-    ("(B)", "B"),
-    ("[B]", "B"),
-    ("**B**", "B"),
-    ("**(B)**", "B"),
-    ("__B__", "B"),
-    ("`B`", "B"),
-    ('"B"', "B"),
-    ("B.", "B"),
-    ("B)", "B"),
-    ("b", "B"),
-    ("(b)", "B"),
-    ("b)", "B"),
-    ("b.", "B"),
-    ("a", "A"),
-    ("A", "A"),
-    ("（Ｂ）", "B"),
-    ("$B$", "B"),
-    (r"\(B\)", "B"),
-    (r"\boxed{B}", "B"),
-    (r"$\boxed{\text{B}}$", "B"),
-    (r"\boxed{\text{(B)}}", "B"),
-    (r"\\boxed{B}", "B"),
-    ("\boxed{B}", "B"),
-    (r"\boxed{b}", "B"),
-    (r"\fbox{B}", "B"),
-    (r"\boxed{B. Hyperstabilization of microtubules}", "B"),
-    ("B) Hyperstabilization of microtubules", "B"),
-    ("B. Hyperstabilization of microtubules", "B"),
-    ("B: Hyperstabilization of microtubules", "B"),
-    ("B - Hyperstabilization of microtubules", "B"),
-    ("(B) Hyperstabilization of microtubules", "B"),
-    ("**B. Hyperstabilization of microtubules**", "B"),
-    ("Answer: B", "B"),
-    ("answer: b", "B"),
-    ("ANSWER: B", "B"),
-    ("Answer B", "B"),
-    ("**Answer:** B", "B"),
-    ("**Answer: (B)** because", "B"),
-    ("Answer:\nB", "B"),
-    ("## Answer\n\nB", "B"),
-    ("Final answer: B", "B"),
-    ("Final Answer: **B) microtubules**", "B"),
-    ("The answer is B", "B"),
-    ("The answer is B.", "B"),
-    ("The answer is (B).", "B"),
-    ("The answer is: **B**", "B"),
-    ("The correct answer is option B.", "B"),
-    ("The best answer is therefore choice (B).", "B"),
-    ("The answer that fits the findings best is B.", "B"),
-    ("The answer to this question is B.", "B"),
-    ("The correct option is B", "B"),
-    ("The correct choice is B: it acts on microtubules.", "B"),
-    ("Option B", "B"),
-    ("Option B.", "B"),
-    ("Option (b)", "B"),
-    ("Choice B", "B"),
-    ("I would choose B.", "B"),
-    ("I'd go with (B)", "B"),
-    ("We pick B over C.", "B"),
-    ("B is correct.", "B"),
-    ("B is the correct answer.", "B"),
-    ("(B) is right.", "B"),
-    ("Option B seems to be the most appropriate.", "B"),
-    ("Therefore, B.", "B"),
-    ("So the mechanism fits, thus it is B.", "B"),
-    ("A", "A"),
-    ("A is correct.", "A"),
-    ("The answer is A.", "A"),
-    ("Answer: A", "A"),
-    ("(A) because the ring opens", "A"),
-    ("A. Because it binds", "A"),
-    ("A) text", "A"),
-    ("D because a shift", "D"),
-    ("J", "J"),
-    ("(J)", "J"),
-    ("The answer is J.", "J"),
-    ("(I)", "I"),
-    ("I", "I"),
-    ("Answer: I", "I"),
-    # The defects of the paper's release.
-    ("(B), as a benzene ring", "B"),
-    ("**(D)** because a shift", "D"),
-    ("N/A", None),
-    ("n/a", None),
-    ("N/A.", None),
-    ("Answer: N/A", None),
-    ("I don't know", None),
-    ("I don't know.", None),
-    ("I do not have enough data.", None),
-    ("I", "I"),
-    ("answer: A, I thought at first. But the answer is C.", "C"),
-    ("First I thought the answer: A.\nHowever, the ring opens.\n\nAnswer: D", "D"),
-    ("Maybe the answer is A? Let me check. No. The answer is B.", "B"),
-    # The article, and words.
-    ("A patient with this finding needs care.", None),
-    ("a benzene ring", None),
-    ("A benzene ring is what forms", None),
-    ("The answer is a decrease in pressure.", None),
-    ("The answer is A decrease in pressure.", None),
-    ("It is a good question", None),
-    ("I think A patient like this has a tumour.", None),
-    ("B cells are activated", None),
-    ("Vitamin C and hepatitis B were found, and group A streptococci.", None),
-    ("The B-cell count is low.", None),
-    ("C-reactive protein", None),
-    ("The temperature is 37 C today", None),
-    ("(E)-2-butene", None),
-    ("A.M. and P.M.", None),
-    ("", None),
-    ("   ", None),
-    ("None of the above", None),
-    ("...", None),
-    # Several letters in one statement.
-    ("A or B", None),
-    ("A, B", None),
-    ("A and B", None),
-    ("A/B", None),
-    ("(A) and (C)", None),
-    ("Either B or C", None),
-    ("The answer is A or B.", None),
-    ("The answer is B or possibly C.", None),
-    (r"\boxed{A, B}", None),
-    ("The answer is B. On reflection, the answer is A or D.", None),
-    ("B and B", "B"),
-    # Beyond the options.
-    ("K", None),
-    ("The answer is X.", None),
-    ("(Z)", None),
-    # The last statement.
-    ("The answer is B. No, the answer is C.", "C"),
-    ("B\n\nOn reflection:\n\nC", "C"),
-    (r"\boxed{A} is wrong, so \boxed{C}", "C"),
-    ("Answer: B\n\n(A) is wrong, and (C) does not fit.", "B"),
-    ("The answer is B, not A.", "B"),
-    ("The answer is (B). Option C would need light.", "B"),
-    ("(A) fails. (C) is wrong. What remains is (D).", "D"),
-    ("(A) is wrong, (B) is incorrect, (C) is not possible.", None),
-    ("The answer is not B.", None),
-    ("It is not (B) but (C).", "C"),
-    ("Option A is wrong. Option D fits.", "D"),
-    ("We compare (A) with (B).", None),
-    ("B is wrong. C is correct.", "C"),
-    ("Let's see. The reaction is slow.\n\nB) it is slow", "B"),
-    ("A) fast\nB) slow\nC) none", None),
-    ("A) fast\nB) slow\nC) none\n\nAnswer: B", "B"),
-    ("The options are (A) fast (B) slow (C) none (D) both.", None),
-    ("The options are (A) fast (B) slow (C) none (D) both. It is slow, so the answer is (B).", "B"),
-    ("B\n\nA patient with this finding is treated at once.", "B"),
-    ("D. The reaction needs light.\nA radical forms.", "D"),
-]
+from .choice_vectors import DRUGS, GERMS, LETTERS, NERVE, WRITTEN
 
 
 @pytest.mark.parametrize(("answer", "letter"), LETTERS)
@@ -223,6 +60,11 @@ def test_letters_where_the_options_are_known(answer: str, choices: tuple[str, ..
     assert choice.choose(answer, len(choices), choices) == letter
 
 
+@pytest.mark.parametrize(("answer", "choices", "letter"), WRITTEN)
+def test_letters_as_models_write_them(answer: str, choices: tuple[str, ...], letter: str | None) -> None:
+    assert choice.choose(answer, len(choices) or 10, choices) == letter
+
+
 @pytest.mark.parametrize(
     ("answer", "letters"),
     [
@@ -249,7 +91,9 @@ def test_the_score_and_what_was_read() -> None:
     assert choice.grade(task, "The answer is (B).") == Score(1.0, extracted="B")
     assert choice.grade(task, "The answer is (C).") == Score(0.0, extracted="C")
     assert choice.grade(task, "N/A") == Score(0.0)
-    assert choice.grade(Task("?", answer="(l)"), "The answer is L.").value == 1.0  # further than J
+    assert choice.grade(Task("?", answer="(L)"), "The answer is L.").value == 1.0  # further than J
+    assert choice.grade(Task("?", answer=DRUGS[1], choices=DRUGS), "B").value == 1.0
+    assert choice.grade(Task("?", answer="E", choices=DRUGS), "E").value is None
 
 
 _PIECES = st.sampled_from(
@@ -269,6 +113,7 @@ def test_whatever_the_answer_it_is_an_option_or_none(answer: str, count: int) ->
     assert choice.choose_several(answer, count) <= frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:count])
 
 
+@settings(max_examples=50)
 @given(st.sampled_from("ABCDEFGHIJ"), st.sampled_from("ABCDEFGHIJ"))
 def test_the_last_of_two_statements_counts(first: str, last: str) -> None:
     for template in ("The answer is {}.", "Answer: {}", "**({})** because a shift", r"\boxed{{{}}}", "{}"):

@@ -120,7 +120,7 @@ def test_every_reference_equals_itself() -> None:
 def test_references_of_physics_equal_themselves() -> None:
     # The shortest: of the longest each takes math-verify up to ten seconds. All 39 did when all were tried.
     references = sorted(golds("physics/phybench*.jsonl"), key=lambda reference: len(reference[1]))
-    assert unlike_themselves(references[:8]) == []
+    assert unlike_themselves(references[:3]) == []
 
 
 def test_what_is_written_alike_is_equal_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

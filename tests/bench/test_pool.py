@@ -45,6 +45,8 @@ def grade(task, answer):
         open(task.meta["file"], "w").write(str(child.pid))
         time.sleep(1000)
     if answer == "two": return 2
+    if answer == "set": return Score(1.0, details={"some": {1}})
+    if answer == "infinite": return Score(1.0, details={"some": float("inf")})
     return answer == task.answer
 """
 
@@ -91,6 +93,8 @@ def ask(path: str, *answers: str, **options: Any) -> list[Score]:
         ("stack", "ran out of stack"),
         ("raise", "could not grade this: ValueError: no such thing"),
         ("large", "damaged or too large"),
+        ("set", "details that are no JSON"),
+        ("infinite", "details that are no JSON"),
         ("two", "gave 2, which is no score from 0 to 1"),
     ],
 )
@@ -151,6 +155,15 @@ def test_a_task_that_cannot_be_handed_over_is_unscored(path: str) -> None:
         return await pool.grade(Request(path, (), Task("?", meta=MappingProxyType({})), "right"))
 
     assert "cannot be handed to the grader" in with_pool(work).reason
+
+
+def test_an_answer_of_any_characters_comes_and_goes(tmp_path: Path) -> None:
+    (tmp_path / "grader.py").write_text(
+        "from workroom.bench.score import Score\ndef grade(task, answer): return Score(1, extracted=answer)\n"
+    )
+    answer = "\ud800 \0 \u2028 \x1b é 😀 " + "x" * 1_000_000
+    (score,) = ask(str(tmp_path / "grader.py"), answer)
+    assert score == Score(1.0, extracted=answer)
 
 
 def test_two_hundred_answers_at_once(path: str) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workroom.bench.graders import chemiq, label, mixed, text
@@ -79,6 +79,7 @@ def test_rouge_l(given: str, gold: str, value: float) -> None:
     assert text.rouge_l(given, gold) == pytest.approx(value)
 
 
+@settings(max_examples=50)
 @given(WORDS, WORDS)
 def test_the_longest_common_subsequence_is_that_of_the_table(left: list[str], right: list[str]) -> None:
     table = [[0] * (len(right) + 1) for _ in range(len(left) + 1)]
@@ -192,6 +193,7 @@ def test_mixed_kinds(gold: str, answer: str, value: float) -> None:
     assert mixed.grade(Task("?", answer=gold), answer).value == pytest.approx(value)
 
 
+@settings(max_examples=50)
 @given(st.text(), st.text())
 def test_whatever_the_answer_a_score_is_from_0_to_1(answer: str, gold: str) -> None:
     task = Task("?", answer=gold)

@@ -36,9 +36,13 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 def grade(task: Task, answer: str) -> Score:
     """1 where the letter is the reference's. An answer that states none, or several, is wrong."""
-    expected = (task.answer or "").strip(" ().").upper()
-    given = choose(answer, options(task, expected), task.choices)
-    return Score(float(given is not None and given == expected), extracted=given)
+    reference = task.answer or ""
+    count = options(task, *re.findall(r"\b[A-Z]\b", reference))
+    expected = choose(reference, count, task.choices)
+    if expected is None:
+        return Score(None, f"the reference answer {reference!r:.100} is none of the options")
+    given = choose(answer, count, task.choices)
+    return Score(float(given == expected), extracted=given)
 
 
 def options(task: Task, *expected: str) -> int:

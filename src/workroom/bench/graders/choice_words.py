@@ -15,20 +15,22 @@ MARK = re.compile(
     rf"(?:{ANSWER}"
     r"|\banswers?[ \t]+(?=[(\[]?[A-Z]\b)"
     rf"|\banswers?\b[^.;:\n]{{1,60}}?\b{_BE}(?={_FILL}[(\[]?[A-Za-z]\b)"
-    r"|\b(?:correct|right|best|appropriate|true)[ \t]+(?:option|choice|one|response|statement|letter|selection)s?\b"
+    r"|\b(?:correct|right|best|better|appropriate|true)[ \t]+"
+    r"(?:option|choice|one|response|statement|letter|selection)s?\b"
     rf"[ \t]*(?::\s*|{_BE})"
     rf"|\b(?:option|choice)[ \t]*(?::\s*|\b{_BE})"
     r"|\b(?:i|we|i'd|i'll|i'm|would|will|to|must|should)[ \t]+(?:(?:would|will|therefore|must|have to)[ \t]+)?"
     r"(?:choose|select|pick|chose|picked|selected|answer|(?:go|going|went)[ \t]+(?:with|for)|settle[ \t]+on|"
     r"opt[ \t]+for)\b[ \t]*:?\s*"
     r"|\b(?:it|this|that)[ \t]+(?:is|must be|has to be|should be)[ \t]+(?=(?:option|choice|answer)\b)"
+    r"|\bnot\b[^.;:\n]{1,40}?\bbut[ \t]+(?:rather[ \t]+)?"
     rf"){_FILL}",
     re.IGNORECASE,
 )
 # And after these where nothing follows.
 WEAK_MARK = re.compile(
-    r"(?:\b(?:therefore|thus|hence|so)\b|∴|⇒|→|=>|\b(?:i|we)[ \t]+(?:think|believe|say|guess|conclude)\b(?:[ \t]+that)?"
-    r")"
+    r"(?:\b(?:therefore|thus|hence|so)\b|∴|(?<!\b[A-Z] )(?:⇒|→|=>)"
+    r"|\b(?:i|we|i'd|we'd)[ \t]+(?:would[ \t]+)?(?:think|believe|say|guess|conclude)\b(?:[ \t]+that)?)"
     rf"[ \t]*[,:]?[ \t]*(?:it(?:'s|[ \t]+is)[ \t]+)?{_FILL}"
     rf"|\b(?:it's|it is|it must be|that is|that's)[ \t]+{_FILL}",
     re.IGNORECASE,
@@ -36,15 +38,18 @@ WEAK_MARK = re.compile(
 NOTHING_MORE = re.compile(r"\s*(?:[.;!\n]|$)")
 # A line of these and a letter is a line of a letter.
 BEFORE_LETTER = re.compile(
-    r"^\W*(?:(?:so|thus|therefore|hence|the|my|final|correct|option|choice|letter|answers?)\b[ \t]*+[:,#=-]?+[ \t]*+)++"
-    r"(?:(?:is|are)\b:?[ \t]*)?(?=[(\[]?[A-Za-z]\b)",
+    r"^(?:q?\d+[.):][ \t]*+)?+"
+    r"(?:\W*+(?:(?:so|thus|therefore|hence|the|my|final|correct|option|choice|letter|answers?)\b"
+    r"[ \t]*+[:,#=-]?+[ \t]*+)++"
+    r"(?:(?:is|are)\b:?[ \t]*)?)?(?=[(\[]?[A-Za-z]\b)",
     re.IGNORECASE,
 )
 
 IS_RIGHT = re.compile(
     r"\s*(?:[-–—:,]\s*)?(?:(?:is|are|seems|appears|looks|remains|would be|must be|should be|has to be)\b\s*)"
     r"(?:(?:to be|therefore|thus|clearly|definitely|indeed|likely|probably|also|then|the|my|our|a|single|only|one|most|"
-    r"final|both)\s+)*(?:correct|right|best|true|answers?|appropriate|choice)\b",
+    r"final|both)\s+)*(?:correct|right|best|true|answers?|appropriate|choice)\b"
+    r"|\s+(?:fits|matches|explains)\s+(?:\w+\s+){0,3}best\b",
     re.IGNORECASE,
 )
 # What a bare letter follows of which that is said; "hepatitis B is the best known" is another.

@@ -6,12 +6,16 @@ from enum import Enum
 from string import ascii_uppercase
 from typing import NamedTuple
 
-_TOKEN = re.compile(r"(?<![\w/&'+\-–.])(?P<open>[(\[{]\s?)?(?P<letter>[A-Za-z])(?P<close>\s?[)\]}])?(?![\w'&]|[/+]\w)")
+_WORD = r"A-Za-z0-9_À-ɏ"  # not `\w`: in "答案是B" the letter stands alone
+_TOKEN = re.compile(
+    rf"(?<![{_WORD}/&'+\-–.])(?P<open>[(\[{{]\s?)?(?P<letter>[A-Za-z])(?P<close>\s?[)\]}}])?(?![{_WORD}'&]|[/+]\w)"
+)
 _JOIN = re.compile(
     r"\s*(?:[,;&+]\s*(?:and|or)\b|[,;&+]|(?:and/or|and|or)\b)\s*"
     r"(?:(?:possibly|perhaps|maybe|also|even|both|options?|choices?)\s+)*",
     re.IGNORECASE,
 )
+_RELATED = re.compile(r"\s*(?:[-–—<>=→/]+|vs\.?)\s*[(\[]?[A-Z][)\]]?(?=\s*(?:$|[.,;\n<>=→–-]))")  # "A > B"
 _ENDS = re.compile(r"\s*(?:$|\n|[.,;:!?](?:\s|$))")
 _PART_OF_A_WORD = re.compile(r"[-–]\w|\.\w")  # "B-cell", "A.M."
 _ABBREVIATED = re.compile(r"\.[ \t]+([a-z]\w*)")  # "E. coli", or "B. because"
@@ -20,7 +24,7 @@ _NAMED = re.compile(r"\b(?:options?|choices?)[ \t]+$", re.IGNORECASE)  # "option
 # Words that may follow a letter, and an article never.
 _GOES_ON = frozenset(
     "and as because but due for from in is are was on or since so that the therefore which while with by if given "
-    "although would seems appears it this".split()
+    "although would seems appears it this fits matches explains".split()
 )
 
 
@@ -59,7 +63,7 @@ class Letters:
         named = _NAMED.search(text, max(0, start - 20), start) is not None
         while (token := _TOKEN.match(text, end)) and self._counts(text, token, place, named):
             letters.add(token["letter"].upper())
-            clear = clear and (named or bool(token["open"] and token["close"]))
+            clear = clear and (named or bool(token["open"] and token["close"] and "{" not in token["open"]))
             last = token.end()
             join = _JOIN.match(text, last)
             if join is None:
@@ -79,7 +83,7 @@ class Letters:
 
     def _counts(self, text: str, token: "re.Match[str]", place: Place, named: bool) -> bool:
         letter, rest = token["letter"], text[token.end() : token.end() + 80]
-        if letter.upper() not in self._known:
+        if letter.upper() not in self._known or _RELATED.match(rest):
             return False
         if token["close"]:
             if _PART_OF_A_WORD.match(rest):  # "(E)-2-butene"

@@ -59,10 +59,13 @@ def _parsed(text: str) -> list[Any]:
 
     # It warns that its time-outs are off.
     logging.getLogger("math_verify").setLevel(logging.ERROR)
-    found: list[Any] = parse(
-        text, [LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig()], parsing_timeout=None
-    )
-    return found
+    kinds = [LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig()]
+    try:
+        return list(parse(text, kinds, parsing_timeout=None, raise_on_error=True))
+    except (RecursionError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001 - what it cannot read is no mathematics
+        return []
 
 
 # A reference is met again in every repeat and mode.

@@ -15,14 +15,17 @@ _BOX_PARTS = re.compile(
 )
 _ESCAPES: Final = {7: "\\a", 8: "\\b", 11: "\\v", 12: "\\f"}
 _COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|operatorname|emph)\s*\{([^{}]*)\}")
-_DRESS = re.compile(r"[*`“”\"„«»]|(?<!\w)_+|_+(?!\w)|\\[()\[\]]|\\[,;:! ]|(?m:^[ \t]*+(?:#+|>|[-•+](?=[ \t]))[ \t]*)")
+_DRESS = re.compile(r"[*`“”\"„«»]|(?<!\w)_+|_+(?!\w)|\\[()\[\]]|(?m:^[ \t]*+(?:#+|>|[-•+](?=[ \t]))[ \t]*)")
 _DEPTH = 4  # of commands in commands, and of boxes in boxes
+_SPACE = re.compile(r"\\(?:[,;:! ]|q?quad\b)")
+_TAG = re.compile(r"<(/?)(?:final[_-]?)?answer>", re.IGNORECASE)
 _INLINE = re.compile(r"\$\$?([^$\n]{1,200})\$\$?")
 
 # Such as in "the final answer to the question is: 5" and "Answer: 5".
 ANSWER: Final = (
-    r"\banswers?\b(?:[ \t]+(?:choice|option|letter))?(?:[ \t]+(?:to|for|of)[ \t]+(?:the|this|your)[ \t]+\w+)?"
-    r"[ \t]*(?::|=>?|→|[ \t][-–—][ \t]|\b(?:is|are|was|would be|should be|must be|has to be|will be)\b:?)\s*"
+    r"(?:\b(?:answers?|ans|antwort|réponse|respuesta|risposta|ответ)\b|答案)(?:[ \t]+(?:choice|option|letter))?"
+    r"(?:[ \t]+(?:to|for|of)[ \t]+(?:the|this|your)[ \t]+\w+)?[ \t]*(?::|=>?|→|[ \t][-–—][ \t]|是|为|"
+    r"\b(?:is|are|was|would be|should be|must be|has to be|will be)\b:?)\s*"
 )
 _STATED = re.compile(ANSWER, re.IGNORECASE)
 
@@ -49,10 +52,10 @@ def unescaped(text: str) -> str:
 def plain(text: str) -> str:
     r"""The text without Markdown's emphasis, headings and bullets, and without the commands of LaTeX around words."""
     text = unicodedata.normalize("NFKC", text).replace("’", "'")
-    text = _INLINE.sub(r"\1", text)
+    text = _INLINE.sub(r"\1", _TAG.sub(lambda tag: "\n" if tag[1] else "\nAnswer: ", text))
     for _ in range(_DEPTH):
         text = _COMMAND.sub(r"\1", text)
-    return _DRESS.sub("", text)
+    return _DRESS.sub("", _SPACE.sub(" ", text))
 
 
 def stated(text: str) -> str:

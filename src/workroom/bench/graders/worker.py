@@ -62,8 +62,11 @@ def _serve(stream: Any) -> None:
     while (frame := _receive(stream)) is not None:
         request: Request = pickle.loads(frame)
         score, spent = _grade(request, functions, stream)
-        reply = {"value": score.value, "reason": score.reason, "extracted": score.extracted, "details": score.details}
-        _send(stream, json.dumps(reply | {"spent": spent}, default=str).encode())
+        try:
+            reply = _reply(score, spent)
+        except (TypeError, ValueError, RecursionError) as error:
+            reply = _reply(Score(None, f"the grader gave details that are no JSON: {error}"), spent)
+        _send(stream, reply)
 
 
 def _grade(request: Request, functions: dict[str, Grade], stream: Any) -> tuple[Score, bool]:
@@ -81,6 +84,11 @@ def _grade(request: Request, functions: dict[str, Grade], stream: Any) -> tuple[
         return Score(None, f"the grader ran out of {'memory' if isinstance(error, MemoryError) else 'stack'}"), True
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a grader may raise what it likes
         return Score(None, f"the grader could not {step}: {type(error).__name__}: {error}"[:500]), False
+
+
+def _reply(score: Score, spent: bool) -> bytes:
+    reply = {"value": score.value, "reason": score.reason, "extracted": score.extracted, "details": score.details}
+    return json.dumps(reply | {"spent": spent}, allow_nan=False).encode()
 
 
 def load(function: str) -> Grade:
