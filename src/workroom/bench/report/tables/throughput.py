@@ -17,8 +17,7 @@ def throughput(results: Results) -> Table:
         of_arm = [one for (_, other), attempts in results.sound.items() if other == mode for one in attempts]
         if of_arm:
             groups.append(("all", mode, of_arm))
-    concurrency = results.bench.config.get("concurrency")
-    at_once = concurrency if isinstance(concurrency, int) else None
+    at_once = mean_at_once(list(results.bench.attempts.values()))
     rows = [_row(suite, mode, attempts, at_once, results) for suite, mode, attempts in groups]
     return Table(
         "throughput",
@@ -41,28 +40,22 @@ def throughput(results: Results) -> Table:
     )
 
 
-def _notes(results: Results, at_once: int | None) -> tuple[str, ...]:
+def _notes(results: Results, at_once: float | None) -> tuple[str, ...]:
     attempts = list(results.bench.attempts.values())
-    names = ["seconds", "shares"]
-    if at_once is not None:
-        names.append("little")
-    names.append("times")
+    if at_once is None:
+        return notes("throughput", "seconds", "shares")
     wall = busy_seconds(attempts)
-    if wall <= 0:
-        return notes("throughput", *names, at_once=at_once)
     return notes(
         "throughput",
-        *names,
-        "wall",
+        *("seconds", "shares", "little", "times", "wall"),
         at_once=at_once,
         attempts=len(attempts),
         wall=wall,
         a_minute=60 * len(attempts) / wall,
-        under_way=sum(attempt.seconds for attempt in attempts) / wall,
     )
 
 
-def _row(suite: str, mode: str, attempts: list[Attempt], at_once: int | None, results: Results) -> tuple[Cell, ...]:
+def _row(suite: str, mode: str, attempts: list[Attempt], at_once: float | None, results: Results) -> tuple[Cell, ...]:
     seconds = [attempt.seconds for attempt in attempts]
     whole, mean = sum(seconds), fmean(seconds)
     plain = [
@@ -99,6 +92,12 @@ def busy_seconds(attempts: Iterable[Attempt]) -> float:
         busy += max(0.0, end - max(begin, until))
         until = max(until, end)
     return busy
+
+
+def mean_at_once(attempts: Sequence[Attempt]) -> float | None:
+    """How many of them were under way on average, while any was; None where no time passed."""
+    busy = busy_seconds(attempts)
+    return sum(attempt.finished - attempt.started for attempt in attempts) / busy if busy > 0 else None
 
 
 def most_at_once(attempts: Iterable[Attempt]) -> int:
