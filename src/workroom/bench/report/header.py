@@ -128,7 +128,10 @@ def _source(results: Results, suite: str) -> list[str]:
 
 
 def _flat(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Every setting. Where each came from is told by the command."""
     for name, value in config.items():
+        if name == "origins":
+            continue
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}.")
         else:

@@ -56,10 +56,10 @@ def _notes(results: Results, at_once: float | None) -> tuple[str, ...]:
 
 
 def _row(suite: str, mode: str, attempts: list[Attempt], at_once: float | None, results: Results) -> tuple[Cell, ...]:
-    seconds = [attempt.seconds for attempt in attempts]
+    seconds = [seconds_of(attempt) for attempt in attempts]
     whole, mean = sum(seconds), fmean(seconds)
     plain = [
-        one.seconds
+        seconds_of(one)
         for (other, arm), some in results.sound.items()
         if arm == "llm" and suite in (other, "all")
         for one in some
@@ -77,6 +77,11 @@ def _row(suite: str, mode: str, attempts: list[Attempt], at_once: float | None, 
         60 * at_once / mean if at_once is not None and mean else None,
         fmean(plain) / mean if plain and mean else None,
     )
+
+
+def seconds_of(attempt: Attempt) -> float:
+    """From its beginning to its end, the start of its sandbox and the bringing out of files included."""
+    return attempt.finished - attempt.started
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -97,7 +102,7 @@ def busy_seconds(attempts: Iterable[Attempt]) -> float:
 def mean_at_once(attempts: Sequence[Attempt]) -> float | None:
     """How many of them were under way on average, while any was; None where no time passed."""
     busy = busy_seconds(attempts)
-    return sum(attempt.finished - attempt.started for attempt in attempts) / busy if busy > 0 else None
+    return sum(map(seconds_of, attempts)) / busy if busy > 0 else None
 
 
 def most_at_once(attempts: Iterable[Attempt]) -> int:
