@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from workroom.analysis.python_names import COMPREHENSIONS, Names
+from workroom.analysis.python_names import BINDING, COMPREHENSIONS, Names
 from workroom.analysis.python_tokens import calls
 
-LIMIT: Final = 200_000  # characters of one source that are looked at
+LIMIT: Final = 100_000  # characters of one source that are looked at
 _NUMBERS = frozenset("int float len sum abs round pow divmod num max min ord".split())
 _NUMERIC_MODULES = ("numpy", "math", "cmath", "scipy", "sympy", "fractions", "decimal", "random", "mpmath")
 _NO_NUMBERS = ("str", "pathlib", "os", "time", "re", "open")
 _COUNTS = frozenset("len sum max min abs round sorted".split())
+_CALCULATIONS = (ast.BinOp, ast.AugAssign, ast.Compare)
+# Nodes that say where what is in them stands.
+_PLACES = frozenset(
+    (ast.Subscript, ast.FunctionDef, ast.Lambda, ast.For, ast.While, ast.If, ast.IfExp, *COMPREHENSIONS)
+)
 
 Kind = Literal["call", "arithmetic", "check", "command"]
 
@@ -65,12 +70,18 @@ class _Reader:
         stack: list[tuple[ast.AST, _Place]] = [(tree, _Place())]
         while stack:
             node, place = stack.pop()
-            self._names.learn(node)
+            kind = type(node)
+            if kind in BINDING:
+                self._names.learn(node)
             if isinstance(node, ast.Call):
                 yield from self._call(node)
-            elif isinstance(node, ast.BinOp | ast.AugAssign | ast.Compare):
+            elif isinstance(node, _CALCULATIONS):
                 yield from self._calculation(node, place)
-            stack += reversed([(child, self._within(node, name, place)) for name, child in _children(node)])
+            children = list(_children(node))
+            if kind in _PLACES:
+                stack += [(child, self._within(node, name, place)) for name, child in reversed(children)]
+            else:
+                stack += [(child, place) for _, child in reversed(children)]
 
     def _within(self, node: ast.AST, name: str, place: _Place) -> _Place:
         if isinstance(node, ast.Subscript) and name == "slice":
@@ -159,7 +170,8 @@ class _Reader:
 
 
 def _children(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    for name, value in ast.iter_fields(node):
+    for name in node._fields:
+        value = getattr(node, name, None)
         if isinstance(value, ast.AST):
             yield name, value
         elif isinstance(value, list):

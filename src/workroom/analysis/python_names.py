@@ -9,6 +9,13 @@ import ast
 import builtins
 
 COMPREHENSIONS = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
+_IMPORTS = (ast.Import, ast.ImportFrom)
+_LOOPS = (ast.For, ast.AsyncFor)
+_WITHS = (ast.With, ast.AsyncWith)
+_SINGLE = (ast.AnnAssign, ast.NamedExpr)
+BINDING = frozenset((*_IMPORTS, *_LOOPS, *_WITHS, *_SINGLE, *COMPREHENSIONS, ast.Assign))  # nodes that bind names
+_LISTS = (ast.List, ast.Tuple, ast.Set)
+_AROUND = (ast.Subscript, ast.Await, ast.Starred)
 _BUILTIN = frozenset(dir(builtins))
 _LONGEST = 12  # parts of a dotted name, or of what is followed to its beginning
 _PASSING_ON = frozenset("list set sorted tuple reversed enumerate str zip".split())  # what they give is what they get
@@ -33,7 +40,7 @@ class Names:
                 node = node.value
             elif isinstance(node, ast.Call):
                 node = _passed_on(node) or node.func
-            elif isinstance(node, ast.Subscript | ast.Await | ast.Starred):
+            elif isinstance(node, _AROUND):
                 node = node.value
             else:
                 break
@@ -66,19 +73,19 @@ class Names:
 
     def learn(self, node: ast.AST) -> None:
         """Takes note of the names that a node binds."""
-        if isinstance(node, ast.Import | ast.ImportFrom):
+        if isinstance(node, _IMPORTS):
             self._learn_import(node)
         elif isinstance(node, ast.Assign):
             for target in node.targets:
                 self._bind(target, node.value)
-        elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
+        elif isinstance(node, _SINGLE) and node.value is not None:
             self._bind(node.target, node.value)
-        elif isinstance(node, ast.For | ast.AsyncFor):
+        elif isinstance(node, _LOOPS):
             self._bind(node.target, node.iter)
         elif isinstance(node, COMPREHENSIONS):
             for part in node.generators:
                 self._bind(part.target, part.iter)
-        elif isinstance(node, ast.With | ast.AsyncWith):
+        elif isinstance(node, _WITHS):
             for item in node.items:
                 if item.optional_vars is not None:
                     self._bind(item.optional_vars, item.context_expr)
@@ -116,7 +123,7 @@ def _literal(node: ast.AST) -> str:
             return "num" if isinstance(node.value, int | float | complex) else "?"
         if isinstance(node, ast.JoinedStr):
             return "str"
-        if isinstance(node, ast.List | ast.Tuple | ast.Set) and node.elts:
+        if isinstance(node, _LISTS) and node.elts:
             node = node.elts[0]
         elif isinstance(node, ast.BinOp):
             node = node.left

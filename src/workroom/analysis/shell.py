@@ -10,7 +10,7 @@ from typing import Final
 
 from workroom.analysis.shell_words import DEPTH, Words
 
-LIMIT: Final = 200_000  # characters of one text that are looked at
+LIMIT: Final = 100_000  # characters of one text that are looked at
 _BLANK = re.compile(r"(?:[ \t\r\f\v]|\\\n)+")
 _CLOSE = re.compile(r"[ \t]*\)")
 _NEXT_LINE = re.compile(r"[^\n]*")
