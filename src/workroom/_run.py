@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from workroom._outcome import RunResult, cut_short, default_directory, present_files, result_of
 from workroom._resume import Resumption, Saver
 from workroom._task_record import task_record
-from workroom.config import Resolved, from_arguments
+from workroom.config import Protocol, Resolved, from_arguments
 from workroom.errors import ConfigError, SandboxGone, TransferError, WorkroomError
 from workroom.redaction import Redactor
 from workroom.sandbox.base import OUTPUT_DIR, FileEntry
@@ -155,10 +155,11 @@ class Run:
         from workroom.trajectory.rundir import RunDirectory
 
         if self._model is None:
+            name = self._resumption.model if self._resumption else self.config.model
             self._model = open_model(
-                self._resumption.model if self._resumption else self.config.model,
+                name,
                 base_url=self.config.base_url,
-                protocol=self.config.tool_protocol,
+                protocol=self._protocol(name),
                 vision=self.config.vision,
                 timeout=self.config.model_timeout,
                 token_ids=self.config.token_ids,
@@ -192,6 +193,14 @@ class Run:
             image = ensure_image(self.config.image, progress=self._progress)
             if self._resumption is not None:
                 self._resumption.check_image(f"{image.name}@{image.digest}")
+
+    def _protocol(self, name: str | None) -> Protocol:
+        """How the model is to call tools: a local one would give bash scripts, where nothing says otherwise."""
+        from workroom.models.registry import default_model
+
+        config = self.config
+        scripts = config.tool_protocol == "auto" and (name or default_model()).startswith("local/")
+        return "json" if scripts and config.mode == "sandbox" and not config.execution else config.tool_protocol
 
     async def episode(self) -> RunResult:
         """Runs the agent, brings the files out, closes everything, and writes what is left to write."""
@@ -272,6 +281,9 @@ class Run:
             mode=config.mode,
             limits=limits,
             style=config.style,
+            documents=config.documents,
+            execution=config.execution,
+            read_only=config.read_only,
             sampling=config.sampling,
             pricing=self._prices,
             after_turn=saver,

@@ -43,7 +43,8 @@ class Voter:
         self.name = name
         self.window: int | None = None
         self.hints = ModelHints()
-        self.prompts: list[str] = []
+        self.prompts: list[str] = []  # the first message of each call
+        self.seen: list[tuple[Message, ...]] = []
         self.sampling: list[Sampling | None] = []
         self._replies = replies
         self._delay = delay
@@ -56,12 +57,12 @@ class Voter:
         sampling: Sampling | None = None,
         on_delta: Callable[[Delta], None] | None = None,
     ) -> Completion:
-        (message,) = messages
         number = len(self.prompts)
-        self.prompts.append(message.content)
+        self.prompts.append(messages[0].content)
+        self.seen.append(tuple(messages))
         self.sampling.append(sampling)
         await asyncio.sleep(self._delay)
-        reply = self._replies(message.content, number) if callable(self._replies) else self._replies[number]
+        reply = self._replies(messages[0].content, number) if callable(self._replies) else self._replies[number]
         if isinstance(reply, Exception):
             raise reply
         return said(reply) if isinstance(reply, str) else reply
@@ -137,9 +138,17 @@ def test_the_majority_decides_and_a_tie_is_not_correct(
 def test_a_reply_without_a_verdict_is_asked_for_once_more(tmp_path: Path, suite: Suite) -> None:
     score, voter = vote(tmp_path, suite, [MUMBLE, YES], 1)
     assert (score.value, score.details["votes"], len(voter.prompts)) == (1.0, ["correct"], 2)
-    assert voter.prompts[0] == voter.prompts[1]
+    first, reply, again = voter.seen[1]
+    assert (first, reply) == (voter.seen[0][0], Message("assistant", MUMBLE))
+    assert again.role == "user"
+    assert "VERDICT: INCORRECT" in again.content
     assert score.details["usage"]["prompt"] == 200
     assert len(score.details["replies"][0]) == 2
+
+
+def test_an_empty_reply_is_no_part_of_the_conversation(tmp_path: Path, suite: Suite) -> None:
+    score, voter = vote(tmp_path, suite, ["", YES], 1)
+    assert (score.value, voter.seen[0]) == (1.0, voter.seen[1])
 
 
 def mumbling(count: int) -> Answers:

@@ -90,7 +90,7 @@ def ask(path: str, *answers: str, **options: Any) -> list[Score]:
         ("memory", "ran out of memory"),
         ("stack", "ran out of stack"),
         ("raise", "could not grade this: ValueError: no such thing"),
-        ("large", "crashed its process"),
+        ("large", "damaged or too large"),
         ("two", "gave 2, which is no score from 0 to 1"),
     ],
 )

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -26,6 +26,7 @@ from workroom.bench.statistics.special import (
     t_tail,
 )
 
+quick = settings(max_examples=40, deadline=None)
 probabilities = st.floats(1e-9, 1 - 1e-9)
 freedoms = st.one_of(st.integers(1, 100_000), st.floats(0.6, 5000))
 
@@ -34,21 +35,25 @@ def near(expected: float) -> Any:
     return pytest.approx(float(expected), rel=1e-9, abs=1e-13)
 
 
+@quick
 @given(st.floats(-37, 37))
 def test_normal_cdf(x: float) -> None:
     assert normal_cdf(x) == pytest.approx(float(stats.norm.cdf(x)), rel=1e-9, abs=0)
 
 
+@quick
 @given(probabilities)
 def test_normal_quantile(p: float) -> None:
     assert normal_quantile(p) == near(stats.norm.ppf(p))
 
 
+@quick
 @given(st.floats(0, 1), st.floats(0.5, 5000), st.floats(0.5, 5000))
 def test_beta_cdf(x: float, a: float, b: float) -> None:
     assert beta_cdf(x, a, b) == near(stats.beta.cdf(x, a, b))
 
 
+@quick
 @given(probabilities, st.floats(0.5, 2000), st.floats(0.5, 2000))
 def test_beta_quantile(p: float, a: float, b: float) -> None:
     assert beta_quantile(p, a, b) == near(stats.beta.ppf(p, a, b))
@@ -59,22 +64,26 @@ def test_beta_quantile_at_its_ends(p: float) -> None:
     assert beta_quantile(p, 2, 3) == p
 
 
+@quick
 @given(st.floats(-1e6, 1e6), freedoms)
 def test_t_cdf(t: float, freedom: float) -> None:
     assert t_cdf(t, freedom) == near(stats.t.cdf(t, freedom))
 
 
+@quick
 @given(st.floats(0, 30), freedoms)
 def test_t_tail_is_exact_far_out(t: float, freedom: float) -> None:
     expected = float(stats.t.sf(t, freedom))
     assert t_tail(t, freedom) == pytest.approx(expected, rel=1e-8, abs=1e-200)
 
 
+@quick
 @given(st.floats(1e-4, 1 - 1e-4), freedoms)
 def test_t_quantile(p: float, freedom: float) -> None:
     assert t_quantile(p, freedom) == near(stats.t.ppf(p, freedom))
 
 
+@quick
 @given(st.integers(1, 300), st.data())
 def test_binomial_test(items: int, data: st.DataObject) -> None:
     hits = data.draw(st.integers(0, items))
@@ -87,6 +96,7 @@ def test_binomial_test_of_nothing_finds_nothing() -> None:
     assert binomial_test(0, 0) == 1.0
 
 
+@quick
 @given(st.integers(1, 2000), st.sampled_from([0.8, 0.95, 0.99]), st.data())
 def test_intervals_of_shares(items: int, level: float, data: st.DataObject) -> None:
     hits = data.draw(st.integers(0, items))
@@ -99,6 +109,7 @@ def test_intervals_of_shares(items: int, level: float, data: st.DataObject) -> N
         assert (ours.low, ours.high) == (near(theirs.low), near(theirs.high))
 
 
+@quick
 @given(st.integers(2, 2000), st.floats(0, 8), st.sampled_from([0.05, 0.01]))
 def test_power(items: int, shift: float, level: float) -> None:
     bound = stats.t.ppf(1 - level / 2, items - 1)
@@ -112,6 +123,7 @@ def test_power_of_no_difference_is_the_level() -> None:
     assert power(20, 0.4, 0.0, level=0.03) == pytest.approx(0.03, abs=1e-9)
 
 
+@quick
 @given(st.floats(0.05, 1), st.floats(0.02, 1), st.sampled_from([0.8, 0.9]))
 def test_items_needed_is_the_least_number_that_suffices(spread: float, difference: float, wanted: float) -> None:
     items = items_needed(spread, difference, wanted)
@@ -128,6 +140,7 @@ def test_items_needed_of_the_textbooks() -> None:
     assert items_needed(0.0, 0.2) == 2
 
 
+@quick
 @given(st.integers(2, 1000), st.floats(0.01, 1))
 def test_detectable_is_what_so_many_items_find(items: int, spread: float) -> None:
     smallest = detectable(items, spread)

@@ -27,6 +27,7 @@ from workroom.bench.statistics import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+quick = settings(max_examples=40, deadline=None)
 scores = st.floats(0, 1)
 repeats = st.lists(scores, min_size=1, max_size=5)
 
@@ -39,6 +40,7 @@ def items(values: "Sequence[list[float] | float]") -> dict[str, list[float]]:
     return {str(index): value if isinstance(value, list) else [value] for index, value in enumerate(values)}
 
 
+@quick
 @given(st.lists(repeats, min_size=2, max_size=30))
 def test_the_interval_is_that_of_the_items_means(values: list[list[float]]) -> None:
     means = [math.fsum(some) / len(some) for some in values]
@@ -52,6 +54,7 @@ def test_the_interval_is_that_of_the_items_means(values: list[list[float]]) -> N
     assert (estimate.items, estimate.values) == (len(values), sum(map(len, values)))
 
 
+@quick
 @given(st.integers(2, 12), st.integers(1, 4), st.data())
 def test_with_equal_repeats_the_error_is_the_clustered_one(count: int, tries: int, data: st.DataObject) -> None:
     values = data.draw(st.lists(st.lists(scores, min_size=tries, max_size=tries), min_size=count, max_size=count))
@@ -89,7 +92,8 @@ def test_items_without_a_score_are_left_out() -> None:
         mean_interval({"a": []})
 
 
-@given(st.lists(st.tuples(repeats, repeats), min_size=2, max_size=15))
+@quick
+@given(st.lists(st.tuples(repeats, repeats), min_size=2, max_size=9))
 def test_paired_differences(pairs: list[tuple[list[float], list[float]]]) -> None:
     first, second = items([a for a, _ in pairs]), items([b for _, b in pairs])
     means = [(math.fsum(a) / len(a), math.fsum(b) / len(b)) for a, b in pairs]
@@ -105,6 +109,7 @@ def test_paired_differences(pairs: list[tuple[list[float], list[float]]]) -> Non
     assert (back.mean, back.low, back.high, back.p) == (near(-found.mean), near(-found.high), near(-found.low), found.p)
 
 
+@quick
 @given(st.lists(st.tuples(st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 1.0])), min_size=1, max_size=400))
 def test_zeros_and_ones_give_mcnemars_exact_test(pairs: list[tuple[float, float]]) -> None:
     found = paired_difference(items([a for a, _ in pairs]), items([b for _, b in pairs]))
@@ -113,7 +118,7 @@ def test_zeros_and_ones_give_mcnemars_exact_test(pairs: list[tuple[float, float]
     assert "exact" in found.method
 
 
-@settings(max_examples=30)
+@quick
 @given(st.lists(st.integers(-16, 16), min_size=1, max_size=11), st.sampled_from([1, 3, 16, 48]))
 def test_the_count_is_the_share_of_all_choices_of_signs(numerators: list[int], denominator: int) -> None:
     seen = abs(sum(numerators))
@@ -123,7 +128,7 @@ def test_the_count_is_the_share_of_all_choices_of_signs(numerators: list[int], d
     assert sign_flip_test([n / denominator for n in numerators]) == (near(p), method)
 
 
-@settings(max_examples=20, deadline=None)
+@quick
 @given(st.lists(scores, min_size=2, max_size=10))
 def test_the_exact_test_is_scipys(values: list[float]) -> None:
     numbers = [value - 0.4 for value in values]
@@ -190,6 +195,7 @@ def test_holm_by_hand() -> None:
     assert holm([0.7, 0.9]) == [1.0, 1.0]
 
 
+@quick
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_only_raises_and_keeps_the_order(p_values: list[float]) -> None:
     adjusted = holm(p_values)
@@ -199,6 +205,7 @@ def test_holm_only_raises_and_keeps_the_order(p_values: list[float]) -> None:
     assert min(adjusted) == near(min(1, min(p_values) * len(p_values)))
 
 
+@quick
 @given(st.integers(1, 9), st.data())
 def test_passes_are_the_share_of_all_draws(tries: int, data: st.DataObject) -> None:
     right, k = data.draw(st.integers(0, tries)), data.draw(st.integers(1, tries))
@@ -240,3 +247,6 @@ def test_the_mean_of_differences_may_be_negative() -> None:
     over = mean_over(parts)
     assert over.mean == near(-2 / 3)
     assert over.low == -1.0
+    wide = paired_difference({"a": [1.0], "b": [0.0]}, {"a": [-1.0], "b": [0.0]}, reach=2.0)
+    assert (wide.mean, wide.low, wide.high) == (1.0, -2.0, 2.0)
+    assert mean_over([wide, wide]).high == 2.0

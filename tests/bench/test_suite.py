@@ -26,7 +26,7 @@ ITEMS = {
     "chemistry": Task("Which is an acid?", choices=("HCl", "NaOH", "H2O", "CH4")),
     "chemistry-short": Task("How many carbon atoms has CCO?", grader="chemiq:exact_match"),
     "biomedicine": Task("Which organ?", choices=tuple(f"Organ {n}" for n in range(10))),
-    "biomedicine-listed": Task("Which?\nAnswer Choices: (A) One (B) Two", choices=("One", "Two")),
+    "biomedicine-listed": Task("Which?\nAnswer Choices: (A)  One (B) Two", choices=("One", "Two")),
     "biomedicine-label": Task(
         "Is the cat grey?", choices=("yes", "no", "maybe"), grader="label_yes_no_maybe", documents=DOCUMENT
     ),
@@ -86,7 +86,13 @@ def test_a_suite_is_found_by_name_or_by_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("biomed", "'biomedicine'"), ("maths", "'math'"), ("instruct_follow", "'instruction_following'")]
+    ("name", "said"),
+    [
+        ("biomed", "'biomedicine'"),
+        ("maths", "'math'"),
+        ("MATH", "'math'"),
+        ("instruct_follow", "'instruction_following'"),
+    ],
 )
 def test_an_unknown_name_gets_the_nearest_and_the_list(name: str, said: str) -> None:
     with pytest.raises(ConfigError, match=f"no suite '{name}', did you mean {said}.*chemistry.*physics"):
@@ -122,6 +128,7 @@ MISTAKES = {
     SUITE + SOURCE + 'fields = { q = "i" }': "`fields`: there is no key `q`",
     SUITE + SOURCE + 'fields = { question = "i", choices = [1] }': "`choices` must be a list of texts",
     SUITE + (SOURCE + 'fields = { question = "i" }\n') * 2: "two of its .*source.* have the same `name`",
+    SUITE.replace("exact", "mine.py"): "`grader` is 'mine.py'; a grader of your own must be named grader.py",
     SUITE.replace("exact", "grader.py"): "`grader` is 'grader.py', but there is no such file",
     SUITE + 'data = "d.jsonl"': "`data` is 'd.jsonl', but there is no such file",
 }
@@ -202,7 +209,7 @@ def test_the_list_tells_grader_and_licences() -> None:
     listed = {row.name: row for row in rows()}
     assert list(listed) == built_in()
     assert (listed["math"].grader, listed["math"].repeats) == ("math_verify", 16)
-    assert ("original", "math-ai/aime25", "Apache-2.0") in listed["math"].sources
+    assert str(listed["math"].sources[1]) == "original: math-ai/aime25, licence Apache-2.0"
     assert all(row.title and row.description and row.sources for row in listed.values())
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from workroom.bench.suite import Suite
+from workroom.bench.suite import OWN_GRADER, Suite
 from workroom.errors import ConfigError
 from workroom.task import Task
 
@@ -91,7 +91,7 @@ class Item:
     def _answer(self, choices: tuple[str, ...], grader: str) -> str | None:
         value = self.fields.get("answer")
         if value is None:
-            if grader.startswith(_WITHOUT_ANSWER) or grader.endswith(".py"):
+            if grader.startswith(_WITHOUT_ANSWER) or grader == OWN_GRADER:
                 return None
             raise self.wrong(f"`answer` is missing, and the grader {grader} needs one")
         if isinstance(value, int | float):

@@ -6,8 +6,20 @@ from workroom.bench.suite import built_in, find_suite
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A source of data: its name, the data set of the hub, and the licence of that."""
+
+    name: str
+    hub: str
+    licence: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.hub}, licence {self.licence}"
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """A suite as `workroom bench list` shows it. `sources`: name, data set and licence of each."""
+    """A suite as `workroom bench list` shows it. `repeats` are those of its first source."""
 
     name: str
     title: str
@@ -15,7 +27,7 @@ class Row:
     grader: str
     network: str
     repeats: int
-    sources: tuple[tuple[str, str, str], ...]
+    sources: tuple[Listed, ...]
 
 
 def rows() -> list[Row]:
@@ -32,5 +44,5 @@ def _row(name: str) -> Row:
         grader=suite.grader,
         network=suite.network,
         repeats=suite.repeats_of(),
-        sources=tuple((source.name, source.hub, source.licence) for source in suite.sources),
+        sources=tuple(Listed(source.name, source.hub, source.licence) for source in suite.sources),
     )

@@ -1,6 +1,6 @@
 """What came of the attempts of a bench: scores by item, what is unscored and why, how much of it there is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -71,6 +71,12 @@ def coverage(bench: BenchDirectory, suite: str, mode: str) -> Coverage:
     scores = scores_by_item(bench, suite, mode)
     attempts = sum(key.suite == suite and key.mode == mode for key in _finished(bench))
     return Coverage(len(bench.tasks.get(suite, ())), len(scores), attempts, sum(map(len, scores.values())))
+
+
+def together(parts: Iterable[Coverage]) -> Coverage:
+    """That of several suites."""
+    columns = zip(*((part.tasks, part.items, part.attempts, part.scored) for part in parts), strict=True)
+    return Coverage(*map(sum, columns))
 
 
 def _why_unscored(bench: BenchDirectory, key: Key) -> str | None:

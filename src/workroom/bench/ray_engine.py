@@ -6,6 +6,7 @@ that dies takes its attempts along as failures of the plant, which are tried aga
 
 import asyncio
 import io
+import logging
 import os
 import shutil
 import tarfile
@@ -43,7 +44,11 @@ class RayEngine:
         self._stopped = False
         if not ray.is_initialized():
             try:
-                ray.init(address=bounds.ray_address or os.environ.get("RAY_ADDRESS") or "auto", log_to_driver=False)
+                ray.init(
+                    address=bounds.ray_address or os.environ.get("RAY_ADDRESS") or "auto",
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
             except (ConnectionError, ValueError) as error:
                 raise ConfigError(
                     f"no Ray cluster answers ({error}): start one with `ray start --head`, or give --ray-address"
@@ -71,7 +76,7 @@ class RayEngine:
         job.directory.mkdir(parents=True)
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(job.directory, filter="data")
-        return None if record is None else Attempt(**record)
+        return None if record is None else Attempt(**record | {"host": node[:8]})
 
     def stop(self) -> None:
         """Asks every host to end its runs."""

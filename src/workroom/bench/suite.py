@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).parent / "suites"
 PROMPTS: Final = ("sandbox.j2", "llm.j2")
+OWN_GRADER: Final = "grader.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +136,9 @@ def find_suite(name: str) -> Suite:
     if name in built_in():
         return read_suite(FOLDER / name)
     folder = Path(name).expanduser()
-    if (folder / "suite.toml").is_file():
+    if name and (folder / "suite.toml").is_file():
         return read_suite(folder.resolve())
-    if folder.is_dir():
+    if name and folder.is_dir():
         raise ConfigError(f"{name} is no suite, it has no suite.toml; make one with: workroom bench new NAME")
     close = difflib.get_close_matches(name.lower(), built_in(), n=1, cutoff=0.45)
     nearest = f", did you mean {close[0]!r}?" if close else ""
@@ -158,7 +159,8 @@ def lettered(task: Task) -> list[tuple[str, str]]:
 
 def is_listed(task: Task) -> bool:
     """Whether the question lists its options itself, as `(A) text`, so that a prompt must not repeat them."""
-    return all(f"({letter}) {text}" in task.prompt for letter, text in lettered(task))
+    question = " ".join(task.prompt.split())
+    return all(f"({letter}) {' '.join(text.split())}" in question for letter, text in lettered(task))
 
 
 def form_of(formats: Mapping[str, str], grader: str) -> str | None:

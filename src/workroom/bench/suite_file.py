@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from workroom.bench.suite import PROMPTS, Source, Suite, digest_of, environment
+from workroom.bench.suite import OWN_GRADER, PROMPTS, Source, Suite, digest_of, environment
 from workroom.config import from_arguments
 from workroom.errors import ConfigError
 
@@ -27,7 +27,9 @@ def read_suite(folder: Path) -> Suite:
     for name in PROMPTS:
         _parse(folder, name)
     grader = values["grader"]
-    if grader.endswith(".py") and not (folder / grader).is_file():
+    if grader.endswith(".py") and grader != OWN_GRADER:
+        raise ConfigError(f"{path}: `grader` is {grader!r}; a grader of your own must be named {OWN_GRADER}")
+    if grader == OWN_GRADER and not (folder / grader).is_file():
         raise ConfigError(f"{path}: `grader` is {grader!r}, but there is no such file beside it")
     data = folder / values["data"] if "data" in values else None
     if data is not None and not data.exists():

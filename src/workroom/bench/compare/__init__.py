@@ -15,7 +15,7 @@ from workroom.bench.compare.ranking import Ranking, rank
 from workroom.bench.compare.rows import DELTA, Row, rows_of
 from workroom.bench.compare.runs import Run, check_tasks, runs_of
 from workroom.bench.compare.settings import Setting, settings_of
-from workroom.bench.compare.writing import to_csv, to_html, to_markdown, write_comparison
+from workroom.bench.compare.writing import to_csv, to_markdown, write_comparison
 from workroom.bench.store import BenchDirectory
 from workroom.errors import ConfigError
 
@@ -55,7 +55,6 @@ __all__ = [
     "Setting",
     "compare",
     "to_csv",
-    "to_html",
     "to_markdown",
     "write_comparison",
 ]

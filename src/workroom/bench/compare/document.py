@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workroom.bench.compare.ranking import LEVEL, Place
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from workroom.bench.statistics import Difference, Estimate
 
 
-def document(comparison: "Comparison") -> Document:
-    """What is written as Markdown and as HTML; its tables as CSV too."""
+def document(comparison: "Comparison", *, files: bool) -> Document:
+    """What is written as Markdown and as HTML. `files`: whether its tables lie beside it as CSV files."""
     folders = [str(run.bench.path) for run in comparison.runs]
     return Document(
         title=f"{len(comparison.runs)} benches compared",
@@ -25,18 +26,21 @@ def document(comparison: "Comparison") -> Document:
         commands=[shlex.join(["workroom", "bench", "compare", *folders])],
         tables=list(tables(comparison)),
         plots=[],
+        files=files,
     )
 
 
 def tables(comparison: "Comparison") -> Iterator[Table]:
     """Those that have rows: what is ranked and compared by accuracy, then by what the sandbox adds, then settings."""
-    for of_delta in (False, True):
-        ranking = _rankings(comparison, of_delta=of_delta)
-        side_by_side = _side_by_side(comparison, of_delta=of_delta)
-        yield from (table for table in (ranking, side_by_side) if table.rows)
-    settings = _settings(comparison)
-    if settings.rows:
-        yield settings
+    found = [
+        _rankings(comparison, of_delta=False),
+        _side_by_side(comparison, of_delta=False),
+        _rankings(comparison, of_delta=True),
+        _side_by_side(comparison, of_delta=True),
+        _settings(comparison),
+    ]
+    # Shown whole: on a terminal there is no file that has the rest.
+    return (replace(table, shown=len(table.rows)) for table in found if table.rows)
 
 
 def _lead(comparison: "Comparison") -> Iterator[str]:
@@ -75,6 +79,7 @@ def _rankings(comparison: "Comparison", *, of_delta: bool) -> Table:
             comparison.runs[place.run].name,
             len(ranking.suites),
             place.estimate.items,
+            str(place.coverage),
             place.estimate.mean,
             _interval(place.estimate),
             None if place.behind is None else place.behind.mean,
@@ -93,7 +98,8 @@ def _rankings(comparison: "Comparison", *, of_delta: bool) -> Table:
             Column("rank", "Rank", "count"),
             Column("run", "Run"),
             Column("suites", "Suites", "count"),
-            Column("items", "Tasks", "count"),
+            Column("items", "Shared tasks", "count"),
+            Column("scored", "Scored of finished"),
             *_mean_columns(of_delta=of_delta),
             Column("behind", "Less the best, points", "points"),
             Column("behind_interval", "95 % interval", "points", interval=True),
@@ -172,7 +178,7 @@ def _settings(comparison: "Comparison") -> Table:
     return Table(
         "settings",
         "Settings that differ",
-        (Column("setting", "Setting"), *(Column(f"run_{index}", run.name) for index, run in enumerate(runs, 1))),
+        (Column("setting", "Setting"), *(Column(run.name, run.name) for run in runs)),
         tuple((setting.name, *setting.values) for setting in comparison.settings),
         ("From each run's config.toml, and the graders that gave its scores; – is what a run has not.",),
     )

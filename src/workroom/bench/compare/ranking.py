@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from workroom.bench.compare.rows import Row
+from workroom.bench.compare.rows import Row, reach_of
 from workroom.bench.compare.runs import Run
+from workroom.bench.outcomes import Coverage, together
 from workroom.bench.statistics import (
     Estimate,
     differences,
@@ -20,7 +21,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A run in a ranking. `estimate`: the mean over the suites, each counting the same.
+    """A run in a ranking. `estimate`: the mean over the suites, each counting the same; `coverage`: of them together.
 
     `behind`: this run less the best one, None for the best; `p` is of the sign-flip test over the tasks of all suites,
     after Holm's correction over the runs, and `method` says which.
@@ -28,6 +29,7 @@ class Place:
 
     run: int
     estimate: Estimate
+    coverage: Coverage
     behind: Estimate | None = None
     p: float | None = None
     method: str = ""
@@ -64,7 +66,7 @@ def _ranked(measure: str, rows: Sequence[Row], runs: Sequence[int]) -> Ranking:
     behind, tests = {}, []
     for run in others:
         pairs = [(ours.values, theirs.values) for ours, theirs in zip(by_run[run], by_run[best], strict=True)]
-        behind[run] = mean_over([paired_difference(ours, theirs) for ours, theirs in pairs])
+        behind[run] = mean_over([paired_difference(ours, theirs, reach=reach_of(measure)) for ours, theirs in pairs])
         # Suites count the same, so that a task counts one share of its suite.
         weighted = [
             difference * Fraction(1, len(ours)) if isinstance(difference, Fraction) else difference / len(ours)
@@ -73,9 +75,10 @@ def _ranked(measure: str, rows: Sequence[Row], runs: Sequence[int]) -> Ranking:
         ]
         tests.append(sign_flip_test(weighted))
     corrected = holm([p for p, _ in tests])
-    places = [Place(best, estimates[best])]
+    covered = {run: together([cell.coverage for cell in cells]) for run, cells in by_run.items()}
+    places = [Place(best, estimates[best], covered[best])]
     places += [
-        Place(run, estimates[run], behind[run], p, method)
+        Place(run, estimates[run], covered[run], behind[run], p, method)
         for run, p, (_, method) in zip(others, corrected, tests, strict=True)
     ]
     return Ranking(measure, tuple(row.suite for row in rows), tuple(places))

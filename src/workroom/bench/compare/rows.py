@@ -73,7 +73,7 @@ def _row(runs: Sequence[Run], suite: str, measure: str) -> Row | None:
     cells: list[Cell] = []
     for index, scores in values.items():
         ours = {item: scores[item] for item in shared}
-        against = paired_difference(ours, cells[0].values) if cells else None
+        against = paired_difference(ours, cells[0].values, reach=reach_of(measure)) if cells else None
         cells.append(
             Cell(
                 index,
@@ -84,6 +84,11 @@ def _row(runs: Sequence[Run], suite: str, measure: str) -> Row | None:
             )
         )
     return Row(suite, measure, len(shared), len(tasks | set(shared)), tuple(cells))
+
+
+def reach_of(measure: str) -> float:
+    """The largest difference of two values of the measure."""
+    return 2.0 if measure == DELTA else 1.0
 
 
 def _values(run: Run, suite: str, measure: str) -> Scores:

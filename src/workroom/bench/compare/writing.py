@@ -12,13 +12,8 @@ if TYPE_CHECKING:
 
 
 def to_markdown(comparison: "Comparison") -> str:
-    """All of it; names and settings are escaped."""
-    return markdown.to_markdown(document(comparison))
-
-
-def to_html(comparison: "Comparison") -> str:
-    """All of it as one page that needs nothing else."""
-    return html.to_html(document(comparison))
+    """All of it, on its own; names and settings are escaped."""
+    return markdown.to_markdown(document(comparison, files=False))
 
 
 def to_csv(comparison: "Comparison") -> dict[str, str]:
@@ -35,8 +30,9 @@ def write_comparison(comparison: "Comparison", folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
-    replace_file(folder / "compare.md", to_markdown(comparison).encode())
-    replace_file(folder / "compare.html", to_html(comparison).encode())
+    whole = document(comparison, files=True)
+    replace_file(folder / "compare.md", markdown.to_markdown(whole).encode())
+    replace_file(folder / "compare.html", html.to_html(whole).encode())
     for name, text in to_csv(comparison).items():
         replace_file(folder / f"{name}.csv", text.encode())
     return folder

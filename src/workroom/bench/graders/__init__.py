@@ -9,7 +9,6 @@ import importlib.util
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from workroom.bench.graders.pool import Pool
 from workroom.bench.graders.registry import F1_OR_JUDGE, GRADERS, OWN, is_judged, names
 from workroom.bench.graders.worker import Request
 from workroom.bench.score import Score
@@ -37,6 +36,10 @@ class Graders:
     """
 
     def __init__(self, workers: int = 2, timeout: float = 30.0, judge: Judging | None = None) -> None:
+        from workroom.bench.graders.pool import (
+            Pool,  # not above: workers import this package too, and have no need of it
+        )
+
         self._pool = Pool(workers, timeout)
         self._judge = judge
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from workroom.bench.graders.judge_cache import JudgeCache, Judgement, Question
-from workroom.bench.graders.judge_prompt import JudgeTemplate, cut, digest_of, find_template, variant_of
+from workroom.bench.graders.judge_prompt import JudgeTemplate, asked_again, cut, digest_of, find_template, variant_of
 from workroom.bench.graders.verdict import Verdict
 from workroom.bench.score import Score
 from workroom.errors import ConfigError, ModelError
@@ -146,12 +146,13 @@ class Judge:
 
     async def _vote(self, model: Model, ballot: Ballot, number: int, facts: Mapping[str, str]) -> Vote:
         replies: list[Judgement] = []
+        texts: tuple[str, ...] = (ballot.prompt,)
         for attempt in range(1, _ATTEMPTS + 1):
             sampling = ballot.sampling
             if sampling.seed is not None:
                 sampling = replace(sampling, seed=sampling.seed + number - 1 + ballot.votes * (attempt - 1))
-            question = Question(model.name, sampling, ballot.template, ballot.prompt, number, attempt)
-            call = partial(complete, model, [Message("user", ballot.prompt)], sampling=sampling, policy=self._retry)
+            question = Question(model.name, sampling, ballot.template, texts, number, attempt)
+            call = partial(complete, model, _conversation(texts), sampling=sampling, policy=self._retry)
             try:
                 reply = await self._cache.ask(question, call, self._cost, facts)
             except (ModelError, ConfigError) as error:
@@ -161,6 +162,8 @@ class Judge:
                 self.spent.add(reply)
             if reply.verdict is not None:
                 return Vote(reply.verdict, tuple(replies))
+            if reply.text.strip():
+                texts += (reply.text, asked_again())
         cut_off = replies[-1].cut
         return Vote(None, tuple(replies), "its reply was cut off" if cut_off else "its reply holds no verdict")
 
@@ -173,6 +176,11 @@ class Judge:
         if self._described.get(name) != entry:
             self._described[name] = entry
             self._cache.describe({"model": self.model.name, "graders": self._described})
+
+
+def _conversation(texts: Sequence[str]) -> list[Message]:
+    """The texts as messages, the user's and the judge's in turn."""
+    return [Message("assistant" if place % 2 else "user", text) for place, text in enumerate(texts)]
 
 
 def _count(votes: Sequence[Vote], judge: str) -> tuple[float | None, str]:

@@ -26,10 +26,11 @@ _CUT: Final = ("length", "content_filter")  # what ends a reply before the judge
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A judge's reply. `reply` is the SHA-256 of its text, which is in the file alone.
+    """A judge's reply. `reply` is the SHA-256 of its text, which else is in the file alone.
 
     `verdict` is None where the reply tells none or was `cut` off. `usage` is None where the server reported none,
-    `cost` (US dollars) where it is unknown. `fresh`: it was asked for now, and not found.
+    `cost` (US dollars) where it is unknown. `text`: the reply itself where there is no verdict in it, for asking again.
+    `fresh`: it was asked for now, and not found.
     """
 
     verdict: Verdict | None
@@ -37,24 +38,26 @@ class Judgement:
     reply: str
     usage: Usage | None
     cost: float | None
+    text: str = ""
     fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What one call asks. `prompt` is the rendered one; `vote` and `attempt` count from 1."""
+    """What one call asks. `texts`: the rendered prompt; in a second attempt the reply to it and what is said to that,
+    too. `vote` and `attempt` count from 1."""
 
     model: str
     sampling: Sampling
     template: JudgeTemplate
-    prompt: str
+    texts: tuple[str, ...]
     vote: int
     attempt: int
 
     @property
     def key(self) -> str:
         """SHA-256 of all that the reply may depend on."""
-        return digest_of(to_json([self.model, asdict(self.sampling), self.prompt, self.vote, self.attempt]))
+        return digest_of(to_json([self.model, asdict(self.sampling), self.texts, self.vote, self.attempt]))
 
 
 class JudgeCache:
@@ -90,8 +93,7 @@ class JudgeCache:
             completion = await call()
             reply = completion.message.content
             price = None if completion.usage is None else cost(completion.usage)
-            cut = completion.finish_reason in _CUT
-            verdict = None if cut else read_verdict(reply)
+            said = _judgement(reply, completion.finish_reason, completion.usage, price)
             line = {
                 "key": key,
                 **facts,
@@ -99,10 +101,10 @@ class JudgeCache:
                 "served": completion.model,
                 "sampling": asdict(question.sampling),
                 "template": question.template.digest,
-                "prompt": digest_of(question.prompt),
+                "prompt": digest_of(question.texts[0]),
                 "vote": question.vote,
                 "attempt": question.attempt,
-                "verdict": verdict,
+                "verdict": said.verdict,
                 "reply": reply,
                 "finish_reason": completion.finish_reason,
                 "usage": completion.usage and asdict(completion.usage),
@@ -112,7 +114,6 @@ class JudgeCache:
             }
             self._keep_template(question.template)
             self._append(line)
-            said = Judgement(verdict, cut, digest_of(reply), completion.usage, price)
             self._load()[key] = said
             return replace(said, fresh=True)
 
@@ -154,6 +155,13 @@ class JudgeCache:
             raise cannot_write(self._path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
+def _judgement(reply: str, finish_reason: str, usage: Usage | None, cost: float | None) -> Judgement:
+    """What the reply means by the present rules, whenever it was given."""
+    cut = finish_reason in _CUT
+    verdict = None if cut else read_verdict(reply)
+    return Judgement(verdict, cut, digest_of(reply), usage, cost, reply if verdict is None else "")
+
+
 def _read(path: Path) -> Iterator[tuple[str, Judgement]]:
     """What the lines hold; a line that a crash has damaged is as good as none, and its question is asked again."""
     try:
@@ -164,10 +172,7 @@ def _read(path: Path) -> Iterator[tuple[str, Judgement]]:
         for data in file:
             try:
                 line = json.loads(data)
-                cut = line["finish_reason"] in _CUT
                 usage = None if line["usage"] is None else Usage(**line["usage"])
-                # Read anew: what a reply means is for the present rules to say.
-                verdict = None if cut else read_verdict(line["reply"])
-                yield line["key"], Judgement(verdict, cut, digest_of(line["reply"]), usage, line["cost"])
+                yield line["key"], _judgement(line["reply"], line["finish_reason"], usage, line["cost"])
             except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
                 continue

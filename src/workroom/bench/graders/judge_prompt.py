@@ -33,7 +33,7 @@ class JudgeTemplate:
     digest: str
 
     def render(self, task: "Task", answer: str) -> str:
-        """The prompt for this answer, which is to be shown as it is. Raises ConfigError for a template that is none.
+        """The prompt for this answer, shown as it is given. Raises ConfigError where that cannot be done.
 
         The template is given `question`, `reference`, `answer`, `choices`, `domain`, `meta` and `mark`. `mark` is made
         from the texts themselves, so that none of them can hold it.
@@ -87,8 +87,12 @@ def cut(text: str, longest: int = LONGEST) -> tuple[str, int]:
     if left_out <= 0:
         return text, 0
     head = (longest + 1) // 2
-    mark = _compiled((FOLDER / "judge_cut.j2").read_text(encoding="utf-8")).render(count=left_out).strip("\n")
-    return f"{text[:head]}\n{mark}\n{text[head + left_out :]}", left_out
+    return f"{text[:head]}\n{_general('judge_cut', count=left_out)}\n{text[head + left_out :]}", left_out
+
+
+def asked_again() -> str:
+    """What a judge is told that has given no verdict."""
+    return _general("judge_again")
 
 
 def without_control_tokens(text: str) -> str:
@@ -99,6 +103,10 @@ def without_control_tokens(text: str) -> str:
 def digest_of(text: str) -> str:
     """SHA-256 in hexadecimal digits."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _general(name: str, **values: object) -> str:
+    return _compiled((FOLDER / f"{name}.j2").read_text(encoding="utf-8")).render(values).strip("\n")
 
 
 @cache

@@ -84,7 +84,9 @@ class Pool:
             if worker.loaded:
                 return Score(None, f"the grader took longer than {self._timeout:g} s")
             return Score(None, f"the grader was not loaded within {self._loading:g} s")
-        except (OSError, EOFError, ValueError, TypeError):  # no reply, or one that is damaged
+        except (ValueError, TypeError):
+            return Score(None, "the grader gave a score that is damaged or too large")
+        except (OSError, EOFError):
             if self._closed:
                 return Score(None, "grading was stopped")
             return Score(None, f"the grader crashed its process: {await worker.crash()}")

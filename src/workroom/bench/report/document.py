@@ -20,7 +20,7 @@ class Plot(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Document:
     """`lead`: sentences that say how much is there and what came of it. `facts`: headings, each with names and
-    values. `commands`: what makes all of this again."""
+    values. `commands`: what makes all of this again. `files`: whether its tables lie beside it as CSV files."""
 
     title: str
     lead: Sequence[str]
@@ -28,6 +28,7 @@ class Document:
     commands: Sequence[str]
     tables: Sequence[Table]
     plots: Sequence[Plot]
+    files: bool = True
 
     def values(self) -> dict[str, Any]:
         """What the templates take."""

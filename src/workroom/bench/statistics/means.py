@@ -83,7 +83,11 @@ def mean_over(parts: "Sequence[Estimate | Difference]", level: float = 0.95) -> 
         square**2 / max(part.items - 1, 1) for square, part in zip(squares, parts, strict=True)
     )
     half = t_quantile((1 + level) / 2, freedom) * error
-    # Scores end at 0 and 1, differences at −1 and 1.
-    floor = 0.0 if all(isinstance(part, Estimate) for part in parts) else -1.0
-    low, high = max(floor, mean - half), min(1.0, mean + half)
+    # Scores end at 0 and 1, differences at their reach.
+    floor, ceiling = fmean(_ends(part)[0] for part in parts), fmean(_ends(part)[1] for part in parts)
+    low, high = max(floor, mean - half), min(ceiling, mean + half)
     return Estimate(mean, low, high, items, values, f"t interval over {len(parts)} suites", error)
+
+
+def _ends(part: "Estimate | Difference") -> tuple[float, float]:
+    return (0.0, 1.0) if isinstance(part, Estimate) else (-part.reach, part.reach)

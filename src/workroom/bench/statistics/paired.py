@@ -16,7 +16,8 @@ class Difference:
     """The mean of first − second over the items that both have, with its interval from `low` to `high`.
 
     `p`: two-sided, of the test that `method` names. `wins`, `losses`, `ties`: items on which the first is better,
-    worse, the same. `spread`: the standard deviation of the differences over items; `error`: of their mean.
+    worse, the same. `spread`: the standard deviation of the differences over items; `error`: of their mean. `reach`:
+    the largest difference that there can be.
     """
 
     mean: float
@@ -30,16 +31,21 @@ class Difference:
     ties: int
     spread: float
     error: float
+    reach: float = 1.0
 
 
 def paired_difference(
-    first: Mapping[str, Sequence[float]], second: Mapping[str, Sequence[float]], level: float = 0.95
+    first: Mapping[str, Sequence[float]],
+    second: Mapping[str, Sequence[float]],
+    level: float = 0.95,
+    *,
+    reach: float = 1.0,
 ) -> Difference:
     """Compares the means of the repeats item by item; what only one of the two has a score of is left out.
 
-    The interval is mean ± t · error over items, cut to [−1, 1] for scores between 0 and 1; that of Agresti and Min
-    (2005) takes its place where the differences do not vary (no item differs, say, or there is one item), for then the
-    former has no width.
+    The interval is mean ± t · error over items, cut to [−reach, reach], which is 1 for scores between 0 and 1 and 2
+    where these are differences themselves; that of Agresti and Min (2005) takes its place where the differences do not
+    vary (no item differs, say, or there is one item), for then the former has no width.
 
     Raises ValueError where no item has a score on both sides.
     """
@@ -50,7 +56,6 @@ def paired_difference(
     items, mean = len(values), fmean(values)
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (items - 1)) if items > 1 else 0.0
     error = spread / math.sqrt(items)
-    reach = max(1.0, *map(abs, values))
     p, test = sign_flip_test(list(exact.values()))
     if error < 1e-12:
         low, high, error = _agresti_min(values, reach, level)
@@ -73,6 +78,7 @@ def paired_difference(
         ties=items - wins - losses,
         spread=spread,
         error=error,
+        reach=reach,
     )
 
 

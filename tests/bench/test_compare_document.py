@@ -1,0 +1,110 @@
+"""What a comparison looks like: as text, as a page, as files."""
+
+import csv
+import html.parser
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.bench.benches import Results, make_bench, series
+from workroom.bench.compare import Comparison, compare, to_csv, to_markdown, write_comparison
+
+HOSTILE = "local/<b>x</b>|`=\x1b[31m"
+ONE: Results = {
+    "math": {"llm": series(1.0, 0.0, 0.0, 0.0, None), "sandbox": series(1.0, 0.0, 0.0, 1.0, 1.0)},
+    "physics": {"llm": series(1.0, 0.0, 0.5), "sandbox": series(1.0, 0.0, 0.5)},
+}
+TWO: Results = {
+    "math": {"llm": series(1.0, 1.0, 1.0, 1.0, 1.0), "sandbox": series(1.0, 1.0, 1.0, 1.0, 1.0)},
+    "physics": {"llm": series(0.0, 0.0, 0.5, 1.0), "sandbox": series(1.0, 1.0, 1.0, 1.0)},
+}
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    root = tmp_path_factory.mktemp("benches")
+    one = make_bench(root / "one", ONE, {"model": "openai/one", "run": {"temperature": 0.5}})
+    return compare([one, make_bench(root / "two", TWO, {"model": HOSTILE, "run": {"temperature": 1.0}})])
+
+
+def rows(comparison: Comparison, table: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(to_csv(comparison)[table])))
+
+
+def test_the_tables(comparison: Comparison) -> None:
+    assert list(to_csv(comparison)) == ["ranking", "scores", "ranking_of_differences", "differences", "settings"]
+    first, second = rows(comparison, "scores")[:2]
+    assert (first["suite"], first["measure"], first["run"]) == ("math", "llm", "openai/one")
+    assert (first["items"], first["tasks"], first["scored"]) == ("4", "4", "4 of 5")
+    assert (first["mean"], first["against"], first["p"]) == ("0.25", "", "")
+    assert (second["mean"], second["against"], second["p"], second["p_holm"]) == ("1.0", "0.75", "0.25", "0.5")
+    assert (second["wins"], second["losses"], second["ties"]) == ("3", "0", "1")
+
+
+def test_the_ranking_says_how_much_is_scored_and_what_can_be_told(comparison: Comparison) -> None:
+    best, other = (row for row in rows(comparison, "ranking") if row["measure"] == "llm")
+    assert (best["rank"], best["suites"], best["items"], best["verdict"]) == ("1", "2", "7", "the best")
+    assert (other["rank"], other["run"], other["scored"]) == ("2", "openai/one", "7 of 8")
+    assert other["verdict"] == "not told apart from the best"
+    assert float(other["mean"]) == pytest.approx((0.25 + 0.5) / 2)
+    assert float(other["behind"]) == pytest.approx((-0.75 + 1 / 3) / 2)
+
+
+def test_the_text_names_what_is_left_out_unscored_and_set_otherwise(comparison: Comparison) -> None:
+    text = to_markdown(comparison)
+    assert "Unscored, and so in no figure here: 1 finished attempts" in text
+    assert "not told apart from it: openai/one" in text
+    assert "| run.temperature | 0.5 | 1.0 |" in text
+    assert "4 of 5" in text
+    assert "25.0" in text
+    assert ".csv" not in text
+
+
+def test_names_do_no_harm(comparison: Comparison) -> None:
+    text = to_markdown(comparison)
+    assert "\x1b" not in text
+    assert "<b>" not in text
+    assert r"local/\<b\>x\</b\>\|\`=\\u\{1b\}\[31m" in text
+    table = [line for line in text.splitlines() if line.startswith("| math | llm | local")]
+    assert [line.replace(r"\|", "").count("|") for line in table] == [16]
+
+
+class Reader(html.parser.HTMLParser):
+    """All tags of a page, and the values of their attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.values: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.values += [value or "" for _, value in attrs]
+
+
+def test_files_are_whole_and_need_nothing_else(comparison: Comparison, tmp_path: Path) -> None:
+    folder = write_comparison(comparison, tmp_path / "new" / "out")
+    texts = to_csv(comparison)
+    assert {path.name for path in folder.iterdir()} == {
+        "compare.md",
+        "compare.html",
+        *(f"{name}.csv" for name in texts),
+    }
+    assert (folder / "scores.csv").read_text() == texts["scores"]
+    assert "(scores.csv)" in (folder / "compare.md").read_text()
+    reader = Reader()
+    reader.feed((folder / "compare.html").read_text())
+    assert {"b", "script", "link", "img"}.isdisjoint(reader.tags)
+    assert not [value for value in reader.values if "//" in value]
+    assert reader.tags.count("table") == len(texts)
+
+
+def test_runs_of_one_mode_have_no_table_of_differences(tmp_path: Path) -> None:
+    results: Results = {"math": {"llm": series(1.0, 0.0)}}
+    same = {"model": "m", "repeats": 1}
+    found = compare([make_bench(tmp_path / name, results, same) for name in ("a", "b")])
+    assert list(to_csv(found)) == ["ranking", "scores"]
+    text = to_markdown(found)
+    assert "Unscored, and so" not in text
+    assert "settings are not the same" not in text
