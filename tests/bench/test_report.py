@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -311,6 +312,16 @@ def test_busy_time_has_no_gaps_and_counts_nothing_twice() -> None:
     assert (busy_seconds([]), most_at_once([])) == (0, 0)
 
 
+def test_each_node_of_a_cluster_has_its_own_sandboxes(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path / "bench", {("math", "sandbox"): [[1.0]] * 4})
+    for number, (key, attempt) in enumerate(list(bench.attempts.items())):
+        bench.attempts[key] = replace(attempt, host=f"node-{number % 2}")
+    rows = rows_of(tables_of(bench)["infrastructure"])
+    found = {row["fact"]: (row["value"], row["episodes"]) for row in rows if "at once" in row["fact"]}
+    # One is begun every 5 s; they take 10, 11, 12 and 13 s.
+    assert found == {"sandboxes at once, at most, on node-0": (1, 2), "sandboxes at once, at most, on node-1": (2, 2)}
+
+
 def test_quantiles() -> None:
     assert quantile([3.0, 1.0, 2.0], 0.95) == 3
     assert quantile(list(map(float, range(1, 101))), 0.95) == 95
@@ -330,6 +341,7 @@ def test_quantiles() -> None:
         (BEGIN, "date", "2026-09-21 14:13:20 UTC"),
         (Interval(-0.1, 0.2), "points", "−10.0 to +20.0"),
         ("a\nb\x1b\u202e", "text", "a b\\u{1b}\\u{202e}"),
+        ("x" * 1000, "text", "x" * 400 + "…"),
         (None, "share", "–"),
         (float("nan"), "share", "–"),
     ],
