@@ -68,7 +68,7 @@ def test_known_answers_give_the_known_scores_difference_and_interval(tmp_path: P
     run = out / "attempts" / "math" / "sum-1" / "sandbox" / "1"
     assert (run / "answer.txt").read_text() == right[1]
     assert {"run.json", "events.jsonl", "trajectory.json"} <= {path.name for path in run.iterdir()}
-    # by hand: differences 0, 1, 1, 0; mean 0.5, standard error 0.288675, t(3) = 3.182446; p of the exact test 0.5
+    # By hand: differences 0, 1, 1, 0; mean 0.5, standard error 0.288675, t(3) = 3.182446; p of the exact test 0.5
     main = (out / "report" / "main.csv").read_text()
     assert "50.0" in main
     assert "-41.9" in main
@@ -140,7 +140,7 @@ def test_failures_of_the_plant_are_tried_again_and_stay_unscored(tmp_path: Path)
 
 
 def test_a_server_that_fails_for_a_while_costs_no_score(tmp_path: Path) -> None:
-    answers = [openai.error(500), openai.text("\\boxed{1}"), openai.text("\\boxed{2}")]
+    answers = [openai.error(500, "busy"), openai.assistant("\\boxed{1}"), openai.assistant("\\boxed{2}")]
     with FakeServer(answers) as server:
         env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "k" * 12}
         command = ("bench", "run", "math", "--data", data(tmp_path, 2), "-m", "openai/m", "-o", "out")
@@ -232,13 +232,14 @@ def test_a_suite_of_ones_own_from_the_template(tmp_path: Path) -> None:
 )
 def test_wrong_uses_get_one_sentence(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
     item = {"id": "a", "domain": "math", "question": "1?", "answer": "1"}
-    for name, items in {
+    files: dict[str, list[dict[str, Any]]] = {
         "ok": [item],
         "bad": [item, {"id": "b", "domain": "math", "question": 7}],
         "empty": [],
         "judged": [item | {"grader": "llm_judge"}],
         "grader": [item | {"grader": "no_such_grader"}],
-    }.items():
+    }
+    for name, items in files.items():
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in items))
     model = ("-m", script(tmp_path / "s.jsonl", "\\boxed{1}")) if "run" in arguments else ()
     done = workroom(tmp_path, *arguments, *model)

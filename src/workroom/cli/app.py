@@ -320,6 +320,30 @@ def replay(
 
 
 @app.command(
+    "analyze",
+    epilog="""\b
+    Examples:
+      workroom analyze runs/20260101-120000-count --evidence
+      workroom analyze runs
+      workroom analyze bench/ --json | tail -n 1""",
+)
+def analyze(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A run, or a folder with runs below it.", show_default=False)
+    ],
+    evidence: Annotated[bool, typer.Option("--evidence", help="Show for each turn why it counts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a run, then one a group.")] = False,
+) -> int:
+    """Say what models used the computer for.
+
+    External resources, file management, computation: by rules over what was run.
+    """
+    from workroom.cli.analyze import analyze_verb
+
+    return analyze_verb(directory, as_json=as_json, evidence=evidence)
+
+
+@app.command(
     "export",
     epilog="""\b
     Formats:

@@ -90,7 +90,7 @@ def report_verb(directory: Path, screen: Screen) -> int:
 
 def compare_verb(directories: Sequence[Path], out: Path | None) -> int:
     """Sets benches side by side, in Markdown on standard output or as files in `out`."""
-    from workroom.bench.compare import compare, to_csv, to_markdown
+    from workroom.bench.compare import compare, to_markdown, write_comparison
 
     if len(directories) < 2:
         raise ConfigError("a comparison needs two benches or more: workroom bench compare DIR DIR")
@@ -98,9 +98,7 @@ def compare_verb(directories: Sequence[Path], out: Path | None) -> int:
     if out is None:
         sys.stdout.write(to_markdown(comparison))
         return 0
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "compare.md").write_text(to_markdown(comparison), encoding="utf-8")
-    (out / "compare.csv").write_text(to_csv(comparison), encoding="utf-8")
+    write_comparison(comparison, out)
     sys.stdout.write(f"{out / 'compare.md'}\n")
     return 0
 
