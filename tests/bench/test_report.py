@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ from workroom.bench.report.reading import read_attempts
 from workroom.bench.report.results import Results
 from workroom.bench.report.table import Interval, Table, show
 from workroom.bench.report.tables import all_tables
-from workroom.bench.report.tables.throughput import busy_seconds, most_at_once, quantile
+from workroom.bench.report.tables.throughput import busy_seconds, mean_at_once, most_at_once, quantile
 from workroom.bench.statistics import mean_interval, paired_difference
 from workroom.bench.store import Attempt, BenchDirectory, Key
 from workroom.task import Task
+from workroom.trajectory.events import Event
+from workroom.trajectory.reader import load_events
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "col"}
 
@@ -193,8 +196,10 @@ def test_tokens_time_and_memory(bench: BenchDirectory) -> None:
     assert sandbox["total"] == 400 + sandbox["completion"] + 40
     assert sandbox["processed"] == 1200 + sandbox["completion"]
     assert sandbox["times_llm"] == pytest.approx(sandbox["total"] / llm["total"])
+    at_once = mean_at_once(list(bench.attempts.values())) or 0
+    assert at_once == pytest.approx(2.4, abs=0.1)  # 10 to 14 s each, and one begun every 5 s
     for row in rows_of(tables["throughput"]):
-        assert row["queries_a_minute"] == pytest.approx(60 * 4 / row["mean_seconds"])
+        assert row["queries_a_minute"] == pytest.approx(60 * at_once / row["mean_seconds"])
     assert any("As it went: 43 attempts" in note for note in tables["throughput"].notes)
     facts = {row["fact"]: row for row in rows_of(tables["infrastructure"])}
     assert facts["memory at the peak, highest"]["value"] == 50 + 42
@@ -222,7 +227,7 @@ def test_what_models_write_is_text_only(tmp_path: Path) -> None:
     bench = make_bench(
         tmp_path / "bench",
         {("<b>$x$", "llm"): [[1.0], [0.0]], ("<b>$x$", "sandbox"): [[None], [1.0]]},
-        config={"model": f"openai/{evil}", "base_url": "https://user:secret@models.example/v1?key=secret"},
+        run={"model": f"openai/{evil}", "base_url": "https://user:secret@models.example/v1?key=secret"},
         commands={"<b>$x$": (f"cat report.txt # {evil}",)},
         named=lambda suite, number: f"=1+1|{number}{evil}",
         reason=f"@{evil}",
@@ -276,8 +281,12 @@ def test_a_bench_without_tasks(tmp_path: Path) -> None:
 def test_events_are_read_once(bench: BenchDirectory, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = read_attempts(bench, folder)
     seen: list[Path] = []
-    load = reading.load_events
-    monkeypatch.setattr(reading, "load_events", lambda place: seen.append(place) or load(place))
+
+    def load(place: Path) -> list[Event]:
+        seen.append(place)
+        return load_events(place)
+
+    monkeypatch.setattr(reading, "load_events", load)
     calls: list[tuple[int, int]] = []
     assert read_attempts(bench, folder, lambda done, total: calls.append((done, total))) == first
     assert seen == []
@@ -303,6 +312,16 @@ def test_busy_time_has_no_gaps_and_counts_nothing_twice() -> None:
     assert (busy_seconds([]), most_at_once([])) == (0, 0)
 
 
+def test_each_node_of_a_cluster_has_its_own_sandboxes(tmp_path: Path) -> None:
+    bench = make_bench(tmp_path / "bench", {("math", "sandbox"): [[1.0]] * 4})
+    for number, (key, attempt) in enumerate(list(bench.attempts.items())):
+        bench.attempts[key] = replace(attempt, host=f"node-{number % 2}")
+    rows = rows_of(tables_of(bench)["infrastructure"])
+    found = {row["fact"]: (row["value"], row["episodes"]) for row in rows if "at once" in row["fact"]}
+    # One is begun every 5 s; they take 10, 11, 12 and 13 s.
+    assert found == {"sandboxes at once, at most, on node-0": (1, 2), "sandboxes at once, at most, on node-1": (2, 2)}
+
+
 def test_quantiles() -> None:
     assert quantile([3.0, 1.0, 2.0], 0.95) == 3
     assert quantile(list(map(float, range(1, 101))), 0.95) == 95
@@ -322,6 +341,7 @@ def test_quantiles() -> None:
         (BEGIN, "date", "2026-09-21 14:13:20 UTC"),
         (Interval(-0.1, 0.2), "points", "−10.0 to +20.0"),
         ("a\nb\x1b\u202e", "text", "a b\\u{1b}\\u{202e}"),
+        ("x" * 1000, "text", "x" * 400 + "…"),
         (None, "share", "–"),
         (float("nan"), "share", "–"),
     ],

@@ -42,7 +42,10 @@ _STYLE: Any = {
     "ytick.color": _INK,
     "ytick.left": False,
     "grid.color": _LINE,
+    "figure.constrained_layout.w_pad": 0.15,  # room for half of the last number
     "legend.frameon": False,
+    "legend.handlelength": 1.2,
+    "legend.columnspacing": 1.2,
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "workroom",  # the same drawing gives the same file
 }
@@ -110,8 +113,9 @@ def _name_rows(axes: "Axes", names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.4, -0.6)
 
 
-def _legend(axes: "Axes", entries: int) -> None:
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(entries, 4), borderaxespad=0.2)
+def _legend(figure: "Figure") -> None:
+    """Above the axes, as far to the left as the names of the rows, since these take much of the width."""
+    figure.legend(loc="outside upper left", ncols=3)
 
 
 def _differences(table: Table) -> "Figure | None":
@@ -149,7 +153,7 @@ def _means(table: Table) -> "Figure | None":
         told.add(mode)
     _name_rows(axes, suites)
     axes.set_xlim(-2, 102)
-    _legend(axes, len(modes))
+    _legend(figure)
     return figure
 
 
@@ -163,7 +167,7 @@ def _capabilities(table: Table) -> "Figure | None":
         places = [place + (number - 1) * 0.26 for place in range(len(rows))]
         axes.barh(places, [100 * row[2 + number] for row in rows], 0.24, color=colour, label=label)
     _name_rows(axes, _places(rows))
-    _legend(axes, 3)
+    _legend(figure)
     return figure
 
 
@@ -194,7 +198,7 @@ def _stacked(rows: Sequence[tuple[Any, ...]], parts: Sequence[str], *, label: st
         left = [before + width for before, width in zip(left, widths, strict=True)]
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     _name_rows(axes, _places(rows))
-    _legend(axes, len(parts))
+    _legend(figure)
     return figure
 
 

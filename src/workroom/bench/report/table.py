@@ -3,13 +3,15 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 # How a cell is shown; a CSV file holds the number itself.
 #   text: as it is · count: 1,234 · number: 1.23 · seconds: 12.3 · ratio: 0.84 · p: 0.012
 #   share: 0.123 as 12.3 (the title says %) · points: a difference of shares with its sign, 0.066 as +6.6
 #   date: seconds since the epoch, in UTC
 Kind = Literal["text", "count", "number", "seconds", "ratio", "p", "share", "points", "date"]
+
+LONGEST: Final = 400  # characters of a text that a reader is shown; a CSV file has all of it
 
 
 class Link(NamedTuple):
@@ -59,7 +61,8 @@ def show(cell: Cell, kind: Kind) -> str:
     if cell is None:
         return "–"
     if isinstance(cell, str):
-        return plain(cell)
+        text = plain(cell)
+        return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
     if isinstance(cell, Interval):
         return f"{show(cell.low, kind)} to {show(cell.high, kind)}"
     if isinstance(cell, Link):

@@ -45,7 +45,7 @@ def evidence(results: Results) -> Table:
     """A few calls for each suite, arm and capability, of different episodes."""
     rows: list[tuple[Cell, ...]] = []
     for (suite, mode), attempts in results.sound.items():
-        seen = list(results.seen(attempts))
+        seen = list(results.seen(attempts)) if mode != "llm" else []  # what is called there is not run
         for name in CAPABILITIES:
             shown = [(attempt, example) for attempt, one in seen if (example := _first(one, name)) is not None]
             rows.extend(_row(results, attempt, example, mode, suite) for attempt, example in shown[:_EXAMPLES])

@@ -10,9 +10,10 @@ from workroom.bench.report.observed import Observed
 from workroom.bench.report.results import Results
 from workroom.bench.report.table import Cell, Column, Table
 from workroom.bench.report.tables.throughput import most_at_once, quantile
+from workroom.bench.store import Attempt
 
 _MIB = 1 << 20
-_BYTES = ("memory", "disk")  # limits that are sizes
+_BYTES = ("memory", "disk", "output")  # limits that are sizes
 
 
 def infrastructure(results: Results) -> Table:
@@ -22,7 +23,7 @@ def infrastructure(results: Results) -> Table:
     rows: list[tuple[Cell, ...]] = [
         *_images(seen),
         *_memory(seen),
-        *([("sandboxes at once, at most", most_at_once(attempts), "", len(attempts))] if attempts else []),
+        *_at_once(attempts),
         *_facts(seen),
     ]
     return Table(
@@ -69,6 +70,13 @@ def _memory(seen: Sequence[Observed]) -> Iterator[tuple[Cell, ...]]:
             if when == "peak":
                 yield f"memory {words}, p95", round(quantile(values, 0.95), 1), "MiB a sandbox", len(values)
             yield f"memory {words}, highest", round(max(values), 1), "MiB a sandbox", len(values)
+
+
+def _at_once(attempts: Sequence[Attempt]) -> Iterator[tuple[Cell, ...]]:
+    """How many sandboxes there were at the same time, on each node where it was a cluster."""
+    for host in sorted({one.host for one in attempts}):
+        some = [one for one in attempts if one.host == host]
+        yield f"sandboxes at once, at most{f', on {host}' if host else ''}", most_at_once(some), "", len(some)
 
 
 def _facts(seen: Sequence[Observed]) -> Iterator[tuple[Cell, ...]]:
