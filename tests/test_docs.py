@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"(?:^<!-- test: (?P<how>.*?) -->\n)?^```console\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _DOCUMENTED_SERVER = "http://127.0.0.1:8000"
-FILE_ONLY = {"command_output", "model_timeout"}
+FILE_ONLY = {"command_output", "model_timeout", "documents", "execution", "read_only"}
 _ANSWER = "echo 391 > answer.txt; echo 391 > output/result.txt"
 
 

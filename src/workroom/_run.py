@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from workroom._outcome import RunResult, cut_short, default_directory, present_files, result_of
 from workroom._resume import Resumption, Saver
 from workroom._task_record import task_record
-from workroom.config import Resolved, from_arguments
+from workroom.config import Protocol, Resolved, from_arguments
 from workroom.errors import ConfigError, SandboxGone, TransferError, WorkroomError
 from workroom.redaction import Redactor
 from workroom.sandbox.base import OUTPUT_DIR, FileEntry
@@ -155,10 +155,11 @@ class Run:
         from workroom.trajectory.rundir import RunDirectory
 
         if self._model is None:
+            name = self._resumption.model if self._resumption else self.config.model
             self._model = open_model(
-                self._resumption.model if self._resumption else self.config.model,
+                name,
                 base_url=self.config.base_url,
-                protocol=self.config.tool_protocol,
+                protocol=self._protocol(name),
                 vision=self.config.vision,
                 timeout=self.config.model_timeout,
                 token_ids=self.config.token_ids,
@@ -193,6 +194,14 @@ class Run:
             if self._resumption is not None:
                 self._resumption.check_image(f"{image.name}@{image.digest}")
 
+    def _protocol(self, name: str | None) -> Protocol:
+        """How the model is to call tools: a local one would give bash scripts, where nothing says otherwise."""
+        from workroom.models.registry import default_model
+
+        config = self.config
+        scripts = config.tool_protocol == "auto" and (name or default_model()).startswith("local/")
+        return "json" if scripts and config.mode == "sandbox" and not config.execution else config.tool_protocol
+
     async def episode(self) -> RunResult:
         """Runs the agent, brings the files out, closes everything, and writes what is left to write."""
         assert self._model is not None
@@ -226,10 +235,18 @@ class Run:
             async with box:
                 for notice in box.facts.notices:
                     self._notice(notice)
+                start = box.memory
                 await self._play(box, saved, Saver(box, checkpoints, self._notice) if self.config.checkpoints else None)
+                self._note_memory(start, box.memory_peak)
                 return await self._bring_out(box)
         finally:
             self._take_late_egress()
+
+    def _note_memory(self, start: int | None, peak: int | None) -> None:
+        """Bytes that the sandbox held before the first turn and at most; nothing where the host cannot tell."""
+        assert self._directory is not None
+        if start is not None and peak is not None:
+            self._directory.run["sandbox_memory"] = {"start": start, "peak": peak}
 
     async def _open(self, saved: int) -> "tuple[Sandbox, int]":
         """The sandbox, and the turn whose files it has: none where those that were kept cannot be put back."""
@@ -264,6 +281,9 @@ class Run:
             mode=config.mode,
             limits=limits,
             style=config.style,
+            documents=config.documents,
+            execution=config.execution,
+            read_only=config.read_only,
             sampling=config.sampling,
             pricing=self._prices,
             after_turn=saver,

@@ -28,6 +28,7 @@ Backend = Literal["bwrap", "docker"]
 Protocol = Literal["auto", "native", "json", "bash"]
 Vision = Literal["auto", "on", "off"]
 Style = Literal["compute", "neutral"]
+Documents = Literal["files", "prompt"]
 
 _ALLOW = re.compile(r"allow:[^\s,]+(,[^\s,]+)*")
 
@@ -38,7 +39,10 @@ class RunConfig:
 
     None means no bound, or (model, image, temperature, seed) that the part concerned decides. `price` is what the model
     costs per million tokens: `IN,OUT` or `IN,OUT,CACHED`. `checkpoints`: keep the sandbox's files after each turn, so
-    that the run can go on after a crash.
+    that the run can go on after a crash. `documents`: into the sandbox as files, or into the prompt and nowhere else.
+    `execution`: off, the model can edit files but run nothing. `read_only`: the model can write no file but its answer.
+
+    Raises ConfigError for settings that exclude each other.
     """
 
     model: str | None = None
@@ -48,6 +52,9 @@ class RunConfig:
     model_timeout: float = 3600.0
     style: Style = "compute"
     mode: Mode = "sandbox"
+    documents: Documents = "files"
+    execution: bool = True
+    read_only: bool = False
     sandbox: Backend = "bwrap"
     image: str | None = None
     network: str = "packages"
@@ -66,6 +73,14 @@ class RunConfig:
     temperature: float | None = None
     seed: int | None = None
     token_ids: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.execution and self.tool_protocol == "bash":
+            raise ConfigError(
+                "execution = false leaves nothing to a model that can only give bash scripts: use --tool-protocol json"
+            )
+        if self.read_only and self.sandbox != "bwrap":
+            raise ConfigError("read_only needs the bwrap backend: leave out --sandbox docker")
 
     @property
     def limits(self) -> Limits:
@@ -353,6 +368,9 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "model_timeout": _number(positive=True),
     "style": _choice(Style),
     "mode": _choice(Mode),
+    "documents": _choice(Documents),
+    "execution": _switch,
+    "read_only": _switch,
     "sandbox": _choice(Backend),
     "image": _text,
     "network": _network,

@@ -38,6 +38,24 @@ def remember_url(url: str) -> None:
     _remembered.update(_worth_hiding(_secrets_of_url(url)))
 
 
+def access_variables() -> dict[str, str]:
+    """What of the environment gives access to models: keys, and where servers are."""
+    return {name: value for name, value in os.environ.items() if _VARIABLES.fullmatch(name) or name in _URLS}
+
+
+def without_keys(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a process that needs no keys: without all that is named like one or holds one."""
+    redactor = Redactor()
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in _URLS
+        and not _VARIABLES.fullmatch(name)
+        and not _PARAMETER.search(name)
+        and redactor.text(value) == value
+    }
+
+
 class Redactor:
     """Takes the keys that are known out of texts, files, events and tasks. The environment is read once."""
 

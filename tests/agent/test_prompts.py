@@ -5,7 +5,7 @@ After a wanted change: `UPDATE_GOLDEN=1 pytest tests/agent/test_prompts.py`, and
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ from workroom.agent.prompts import render
 from workroom.models.base import ModelHints
 from workroom.sandbox import Limits
 from workroom.task import Task
-from workroom.tools import default_tools
+from workroom.tools import Tool, default_tools
 
 GOLDEN = Path(__file__).parent / "golden"
 DOCUMENTS = {"a.txt": "x", "deep/b.csv": "y"}
@@ -42,6 +42,7 @@ class Case:
     documents: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     tools: tuple[str, ...] | None = None
+    arm: Mapping[str, Any] = field(default_factory=dict)
 
 
 CASES = {
@@ -54,6 +55,16 @@ CASES = {
     "compact-bash-documents": Case("none", "neutral", "compact", "bash", DOCUMENTS),
     "compact": Case("none", prompt="compact", documents=DOCUMENTS, tools=("execute_bash", "submit")),
     "compact-neutral": Case("packages", "neutral", "compact"),
+    "in-prompt": Case("none", documents=DOCUMENTS, arm={"documents": "prompt"}),
+    "compact-in-prompt": Case("none", prompt="compact", documents=DOCUMENTS, arm={"documents": "prompt"}),
+    "compact-bash-in-prompt": Case(
+        "none", prompt="compact", protocol="bash", documents=DOCUMENTS, arm={"documents": "prompt", "read_only": True}
+    ),
+    "no-execution": Case("none", documents=DOCUMENTS, arm={"execution": False}),
+    "compact-no-execution": Case("none", prompt="compact", documents=DOCUMENTS, arm={"execution": False}),
+    "read-only": Case(documents=DOCUMENTS, arm={"read_only": True}),
+    "compact-read-only": Case("none", prompt="compact", documents=DOCUMENTS, arm={"read_only": True}),
+    "read-only-no-execution": Case("none", arm={"read_only": True, "execution": False}),
 }
 
 
@@ -62,7 +73,7 @@ def test_first_messages(name: str) -> None:
     case = CASES[name]
     model = SimpleNamespace(name="m", hints=ModelHints(prompt=case.prompt, protocol=case.protocol, tools=case.tools))  # type: ignore[arg-type]
     box: Any = SimpleNamespace(limits=case.limits, facts=SimpleNamespace(network=case.network))
-    agent = Agent(model, box, style=case.style)  # type: ignore[arg-type]
+    agent = Agent(model, box, style=case.style, **case.arm)  # type: ignore[arg-type]
     episode = Episode(agent, Task("Which {{ word }}?\n<task> % {x}", documents=case.documents), None)  # type: ignore[arg-type]
     messages = episode.first_messages()
     assert [message.role for message in messages] == ["system", "user"]
@@ -77,12 +88,19 @@ def test_only_a_model_that_can_see_is_offered_pictures() -> None:
 
 @pytest.mark.parametrize("prompt", ["standard", "compact"])
 def test_tool_schemas(prompt: Any) -> None:
-    tools = default_tools(ModelHints(prompt=prompt))
+    check_tools(prompt, default_tools(ModelHints(prompt=prompt)))
+
+
+def test_tool_schemas_of_a_read_only_sandbox() -> None:
+    check_tools("read-only", default_tools(read_only=True))
+
+
+def check_tools(name: str, tools: Sequence[Tool]) -> None:
     specs = [
         {"name": one.spec.name, "description": one.spec.description, "parameters": dict(one.spec.parameters)}
         for one in tools
     ]
-    check(f"tools-{prompt}.json", json.dumps(specs, indent=2, ensure_ascii=False))
+    check(f"tools-{name}.json", json.dumps(specs, indent=2, ensure_ascii=False))
 
 
 def test_reminders() -> None:
@@ -99,14 +117,22 @@ def test_reminders() -> None:
             ("missing_answer", {}),
             ("repeated_call", {"count": 3}),
         ]:
-            said.append(render(template, answers=answers, **base, **values))
-    bash: dict[str, Any] = {**base, "protocol": "bash", "answers": False, "again": False, **budget}
+            said.append(render(template, answers=answers, execution=True, read_only=False, **base, **values))
+    bash: dict[str, Any] = {**base, "protocol": "bash", "answers": False, "again": False, "execution": True, **budget}
     said += [render("no_tool_call", cut=cut, **bash) for cut in (False, True)]
     said += [render("not_run", why=why) for why in ("submitted", "max_time", "interrupted")]
     said += [render("cut_off"), render("budget", **budget), render("own_text_trimmed", head="abc", size=7654)]
-    said += [render("trimmed", head="abc", size=7654, path=path, error="no space") for path in ("/var/x.txt", None)]
-    said += [render("picture_gone", why=why, count=count) for why, count in (("room", 1), ("refused", 2))]
-    said += [render("turns_left_out", count=12, directory="/var/lib/workroom/observations")]
+    kept: dict[str, Any] = {"head": "abc", "size": 7654, "error": "no space"}
+    said += [render("trimmed", path=path, execution=True, **kept) for path in ("/var/x.txt", None)]
+    said += [
+        render("picture_gone", why=why, count=count, execution=True) for why, count in (("room", 1), ("refused", 2))
+    ]
+    said += [render("turns_left_out", count=12, directory="/var/lib/workroom/observations", execution=True)]
+    # Where nothing can be run, or written.
+    said += [render("trimmed", path=path, execution=False, **kept) for path in ("/var/x.txt", None)]
+    said += [render("turns_left_out", count=12, directory=place, execution=False) for place in ("/var/x", None)]
+    said += [render("missing_answer", answers=False, read_only=True, **base)]
+    said += [render("no_tool_call", cut=False, again=False, answers=True, execution=False, **base, **budget)]
     check("reminders.txt", "\n----\n".join(said))
 
 

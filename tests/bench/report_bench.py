@@ -97,12 +97,10 @@ def add_attempt(
         started=BEGIN + 5 * number,
         finished=BEGIN + 5 * number + seconds,
     )
-    run = RunDirectory.create(
-        bench.attempt_dir(key),
-        {},
-        facts={"sandbox_memory": {"start": 1 << 20, "peak": (50 + number) << 20}} if sandboxed else None,
-    )
-    run.run["versions"] = {"python": "3.11.2", "workroom": "0.1.0"}
+    facts: dict[str, Any] = {"versions": {"python": "3.11.2", "workroom": "0.1.0"}}
+    if sandboxed:
+        facts["sandbox_memory"] = {"start": 1 << 20, "peak": (50 + number) << 20}
+    run = RunDirectory.create(bench.attempt_dir(key), {}, facts=facts)
     _write_events(run, key, attempt, commands, usage)
     run.close()
     bench.record(attempt)

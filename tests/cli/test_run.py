@@ -55,6 +55,8 @@ def test_the_answer_alone_is_on_stdout_and_the_run_directory_is_complete(
     assert (record["status"], record["stop_reason"], record["turns"]) == ("finished", "submitted", 2)
     assert record["config"]["network"] == {"value": "none", "origin": "flag --network"}
     assert record["sandbox"]["enforcement"]["network"]
+    memory = record.get("sandbox_memory", {"start": 1, "peak": 1})  # none where there is no memory cgroup
+    assert 0 < memory["start"] <= memory["peak"]
     assert json.loads((out / "trajectory.json").read_text())["schema_version"] == "ATIF-v1.8"
 
 

@@ -44,6 +44,9 @@ def test_version_2_is_found_and_bounds_are_written(tree: Path) -> None:
     (folder / "pids.events").write_text("max 7\n")
     (folder / "memory.current").write_text("4096\n")
     assert (group.oom_kills(), group.refused_starts(), group.memory()) == (2, 7, 4096)
+    assert group.memory_peak() is None  # before Linux 5.19
+    (folder / "memory.peak").write_text("8192\n")
+    assert group.memory_peak() == 8192
 
 
 def test_processes_of_a_delegated_group_make_way(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,19 @@ async def main():
 asyncio.run(main())
 """
 
+SEALED = """
+import asyncio
+from workroom.sandbox import Limits, Sandbox
+async def main():
+    async with Sandbox.open(image="host", limits=Limits(memory="300m", disk="20m", command_timeout=5)) as box:
+        await box.seal()
+        async with await box.fork() as branch:
+            for one in (box, branch):
+                done = await one.exec("touch /tmp/a 2>&1; echo 5 > answer.txt; cat answer.txt; ulimit -f")
+                print((done.stdout + done.stderr).strip())
+asyncio.run(main())
+"""
+
 
 def as_ordinary_user(script: str, *, subordinate: str = "", through: str = "") -> str:
     """What a Python script prints that runs as a user who has nothing but the package, and perhaps lent user ids.
@@ -118,6 +131,17 @@ def test_an_ordinary_user_who_was_lent_ids_has_users_inside() -> None:
     assert words[:6] == ["0", str(UID), "1", "1", "300000", "65535"]
     assert words[6:8] == ["7:8", "7"]
     assert " ".join(words[8:]) == "your user and 65535 subordinate ids of it"
+
+
+@needs_root
+@pytest.mark.parametrize("subordinate", ["", "lender:300000:65536\n"])
+def test_an_ordinary_user_can_seal_a_sandbox(subordinate: str) -> None:
+    if subordinate and not Path("/usr/bin/newuidmap").exists():
+        pytest.skip("newuidmap is missing: apt-get install uidmap")
+    lines = as_ordinary_user(SEALED, subordinate=subordinate).splitlines()
+    assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
+    assert lines[0].endswith("Read-only file system")
+    assert lines[1:3] == ["5", "1024"]
 
 
 def _origin(name: str) -> str | None:

@@ -25,7 +25,7 @@ class CompletionEpisode(BaseEpisode):
                 self.context.add(Message(message["role"], message["content"]))
             yield self.stamp(EpisodeResumed(turn=0, after=self.history.after))
         else:
-            prompt = render("llm", documents=as_texts(self.task), prompt=self.task.prompt)
+            prompt = render("llm", texts=as_texts(self.task), prompt=self.task.prompt)
             self.context.add(Message("user", prompt))
             yield self.started(self.context.messages, [], None)
         if self.reason is not None:

@@ -68,7 +68,7 @@ class Context:
     """The messages of an episode. `window`: tokens that fit, None where unknown.
 
     `write` puts a file into the sandbox; without one, what is shortened is lost to the model. `most_pictures`: how many
-    the server takes, None for any number.
+    the server takes, None for any number. `execution`: whether the model can search such a file with a program.
     """
 
     messages: list[Message]
@@ -76,6 +76,7 @@ class Context:
     window: int | None = None
     write: Callable[[str, bytes], Awaitable[None]] | None = None
     most_pictures: int | None = None
+    execution: bool = True
     _known: int = 0  # tokens of the first `_measured` messages, as the server counted them
     _measured: int = 0
     _refused: int | None = None  # tokens of the smallest prompt that did not fit, as `size` counts
@@ -166,7 +167,7 @@ class Context:
 
     async def _drop_pictures(self, index: int, trimmed: Trimmed) -> None:
         if self.messages[index].images:
-            self._replace(index, without_pictures(self.messages[index], "room"), trimmed)
+            self._replace(index, without_pictures(self.messages[index], "room", execution=self.execution), trimmed)
 
     async def _drop_reasoning(self, index: int, trimmed: Trimmed) -> None:
         message = self.messages[index]
@@ -195,7 +196,8 @@ class Context:
             trimmed.files += [path] if path else []
         now = replace(before, keep=keep)
         head = message.content[:keep]
-        text = render("trimmed", head=head, size=now.size - keep, path=now.path, error=now.error)
+        told = {"path": now.path, "error": now.error, "execution": self.execution}
+        text = render("trimmed", head=head, size=now.size - keep, **told)
         self._shortened[index] = now
         self._replace(index, replace(message, content=text), trimmed)
         trimmed.observations += 1
@@ -203,7 +205,7 @@ class Context:
     async def _keep(self, index: int) -> tuple[str | None, str | None]:
         """Puts the whole observation into a file; its path, or why there is none."""
         if self.write is None:
-            return None, "there is no sandbox"
+            return None, "nothing can be written"
         began = max(i for i in range(index) if self.messages[i].role == "assistant")
         turn = self._left_out + sum(message.role == "assistant" for message in self.messages[:index])
         number = sum(message.role == "tool" for message in self.messages[began : index + 1])
@@ -225,7 +227,8 @@ class Context:
         count = (len(old) + 1) // 2
         first, end = old[0] - (self._left_out > 0), starts[count]
         self._left_out += count
-        note = Message("user", render("turns_left_out", count=self._left_out, directory=OBSERVATIONS_DIR))
+        told = {"directory": OBSERVATIONS_DIR if self.write else None, "execution": self.execution}
+        note = Message("user", render("turns_left_out", count=self._left_out, **told))
         gone = self.messages[first:end]
         shift = len(gone) - 1
         self.messages[first:end] = [note]
@@ -242,7 +245,7 @@ class Context:
             message = self.messages[index]
             most -= len(message.images)
             if message.images and most < 0:
-                self._replace(index, without_pictures(message, "refused"), trimmed)
+                self._replace(index, without_pictures(message, "refused", execution=self.execution), trimmed)
 
     def _replace(self, index: int, message: Message, trimmed: Trimmed) -> None:
         if index < self._measured:

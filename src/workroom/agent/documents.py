@@ -42,9 +42,9 @@ async def prepare(sandbox: "Sandbox", task: "Task") -> None:
 
 
 def as_texts(task: "Task") -> list[tuple[str, str]]:
-    """Name and text of each document, for the prompt of `llm` mode.
+    """Name and text of each document, for the prompt.
 
-    Raises ConfigError for one that is missing or holds no text, since a model without a computer cannot read it.
+    Raises ConfigError for one that is missing or holds no text.
     """
     texts = []
     for name, content in task.documents.items():
@@ -55,7 +55,7 @@ def as_texts(task: "Task") -> list[tuple[str, str]]:
             _check(content)
         data = content.read_bytes() if isinstance(content, Path) else content
         if b"\0" in data:
-            raise ConfigError(f"the document {name} is binary; `llm` mode can only take text, use `sandbox` mode")
+            raise ConfigError(f"the document {name} is binary; a prompt can only take text, give documents as files")
         texts.append((name, data.decode("utf-8", "replace")))
     return texts
 

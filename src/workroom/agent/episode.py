@@ -13,12 +13,12 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from workroom.agent.base import BaseEpisode
-from workroom.agent.documents import described, prepare
+from workroom.agent.documents import as_texts, described, prepare
 from workroom.agent.prompts import render
 from workroom.agent.resuming import calls_after, take_up, was_submitted
 from workroom.errors import ConfigError, SandboxError, ToolError, TransferError
 from workroom.models.base import Image, Message, ToolSpec
-from workroom.sandbox.base import ANSWER_FILE, DOCUMENTS_DIR, OUTPUT_DIR, WORKING_DIR
+from workroom.sandbox.base import ANSWER_FILE, ANSWER_LIMIT, DOCUMENTS_DIR, OUTPUT_DIR, WORKING_DIR
 from workroom.sandbox.waiting import finished
 from workroom.tools import Observation, Tool, default_tools
 from workroom.tools.arguments import parse, right, shorten
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 STALL = 3  # turns in a row without a tool call that end the episode
 REPEATED = 3  # equal failing calls in a row that earn a reminder
-ANSWER_LIMIT = 1 << 20  # bytes
 UNREADABLE = (ValueError, RecursionError, OverflowError)  # what a program in the sandbox may make a tool stumble over
 
 ReminderReason = Literal["no_tool_call", "budget", "last_turn", "repeated_call", "resumed"]
@@ -69,7 +68,8 @@ class Episode(BaseEpisode):
         self._after: asyncio.Task[None] | None = None  # what is done after each turn, see `Agent.after_turn`
 
     async def steps(self) -> AsyncGenerator[Event, None]:
-        self.context.write = self.sandbox.write
+        self.context.write = None if self.agent.read_only else self.sandbox.write
+        self.context.execution = self.agent.execution
         prompts = self.first_messages()
         offered = [_offered(spec) for spec in self.context.tools]
         if self.history is not None:
@@ -80,7 +80,7 @@ class Episode(BaseEpisode):
             for message in prompts:
                 self.context.add(message)
             yield self.started(self.context.messages, offered, asdict(self.sandbox.facts))
-            await prepare(self.sandbox, self.task)
+            await self._prepare()
         try:
             while self._goes_on():
                 async with aclosing(self._turn()) as events:
@@ -103,8 +103,7 @@ class Episode(BaseEpisode):
         if offered != history.started.tools:
             raise ConfigError("the tools that are offered are not those that the episode began with: it cannot go on")
         take_up(self, history)
-        if self.saved == 0:
-            await prepare(self.sandbox, self.task)
+        await self._prepare()
         again = [call for call in calls_after(history, self.saved) if call.name in self.tools]
         for call in again:
             tool = self.tools[call.name]
@@ -116,6 +115,15 @@ class Episode(BaseEpisode):
                 turn=history.turn, after=history.after, replayed=len(again), sandbox=asdict(self.sandbox.facts)
             )
         )
+
+    async def _prepare(self) -> None:
+        """Puts the documents in, where the sandbox has them not, and takes away what the model is to do without."""
+        if self.saved == 0 and self.agent.documents == "files":
+            await prepare(self.sandbox, self.task)
+        if self.agent.read_only:
+            await self.sandbox.seal()
+        if not self.agent.execution:
+            self.sandbox.forbid_execution()
 
     async def _await_after(self) -> None:
         if self._after is not None:
@@ -175,7 +183,8 @@ class Episode(BaseEpisode):
             images = observation.images if self.model.hints.vision else ()
             text = whole_text(observation.text)
             if observation.images and not images:  # the server has turned out to take none
-                text += "\n" + render("picture_gone", why="refused", count=len(observation.images))
+                gone = {"why": "refused", "count": len(observation.images), "execution": self.agent.execution}
+                text += "\n" + render("picture_gone", **gone)
             if last and self.reason is None:
                 text += f"\n[{render('budget', **self.account.for_prompt())}]"
             self.context.add(Message("tool", text, tool_call_id=call.id, is_error=observation.is_error, images=images))
@@ -237,7 +246,8 @@ class Episode(BaseEpisode):
         if "missing_answer" not in self._told and turns_left and await self.answer() is None:
             self._told.add("missing_answer")
             values = {"answer_file": ANSWER_FILE, "output_dir": OUTPUT_DIR, "answers": self._answers}
-            return Observation(render("missing_answer", **values), is_error=True, facts={"missing_answer": True})
+            text = render("missing_answer", **values, read_only=self.agent.read_only)
+            return Observation(text, is_error=True, facts={"missing_answer": True})
         self.end("submitted")
         return replace(observation, facts={**observation.facts, "submitted": True})
 
@@ -272,7 +282,7 @@ class Episode(BaseEpisode):
 
     def _remind(self, reason: ReminderReason, template: str, **values: Any) -> Event:
         known = {"answer_file": ANSWER_FILE, "answers": self._answers, "protocol": self.model.hints.protocol}
-        text = render(template, **known, **values)
+        text = render(template, **known, execution=self.agent.execution, **values)
         self.context.add(Message("user", text))
         return self.stamp(Reminder(turn=self.account.turns, reason=reason, text=text))
 
@@ -307,10 +317,12 @@ class Episode(BaseEpisode):
 
     def first_messages(self) -> list[Message]:
         """System prompt and task, as they go to the model; settles which tools it is offered."""
-        hints = self.model.hints
+        hints, agent = self.model.hints, self.agent
         compact = hints.prompt == "compact"
         self._answers = compact and hints.protocol != "bash"
-        tools = self.agent.tools if self.agent.tools is not None else default_tools(hints, self.sandbox.limits)
+        tools = agent.tools
+        if tools is None:
+            tools = default_tools(hints, self.sandbox.limits, execution=agent.execution, read_only=agent.read_only)
         self.tools = {tool.spec.name: tool for tool in tools}
         self.context.tools = [tool.spec for tool in tools]
         limits = self.sandbox.limits
@@ -319,22 +331,32 @@ class Episode(BaseEpisode):
             "documents_dir": DOCUMENTS_DIR,
             "output_dir": OUTPUT_DIR,
             "answer_file": ANSWER_FILE,
-            "documents": described(self.task),
+            "documents": described(self.task) if agent.documents == "files" else [],
+            "texts": self._texts(),
             "network": self.sandbox.facts.network,
             "memory": _size(limits.memory),
             "disk": _size(limits.disk),
             "cpus": limits.cpus,
             "command_timeout": f"{limits.command_timeout:g}",
-            "style": self.agent.style,
+            "style": agent.style,
+            "execution": agent.execution,
+            "read_only": agent.read_only,
             "answers": self._answers,
-            "protocol": self.model.hints.protocol,
+            "protocol": hints.protocol,
             "editor": "str_replace_editor" in self.tools,
             "prompt": whole_text(self.task.prompt),
             **self.account.for_prompt(),
         }
-        system = ("system_compact_bash" if hints.protocol == "bash" else "system_compact") if compact else "system"
-        instance = "instance_compact" if compact else "instance"
-        return [Message("system", render(system, **values)), Message("user", render(instance, **values))]
+        size = "_compact" if compact else ""
+        kind = "_editor" if not agent.execution else "_bash" if compact and hints.protocol == "bash" else ""
+        system = render(f"system{size}{kind}", **values)
+        return [Message("system", system), Message("user", render(f"instance{size}", **values))]
+
+    def _texts(self) -> list[tuple[str, str]]:
+        """The documents for the prompt; those of an earlier part of the episode are in its first message already."""
+        if self.agent.documents == "files" or self.history is not None:
+            return []
+        return [(name, whole_text(text)) for name, text in as_texts(self.task)]
 
 
 def _picture(image: Image) -> Picture:

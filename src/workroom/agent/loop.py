@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["sandbox", "llm"]
 Style = Literal["compute", "neutral"]
+Documents = Literal["files", "prompt"]
 
 
 class Agent:
@@ -30,9 +31,11 @@ class Agent:
 
     `mode`: `sandbox`, the loop with tools, or `llm`, one plain completion with the documents in the prompt (needs no
     sandbox). `style`: `compute` asks the model to derive its answer by running programs, `neutral` leaves that to it.
-    `tools`: None for the three of this package. `sampling`: what it leaves open is the model's own. `pricing`: needed
-    for `max_cost`. `after_turn` is awaited with the number of each whole turn while the next model call is under way,
-    and before the next tool call. Raises ConfigError for a combination that cannot work.
+    `documents`: `files`, into the sandbox, or `prompt`, into the first message and nowhere else. Without `execution`
+    nothing is run in the sandbox: the model edits files and submits. `read_only` seals the sandbox before the first
+    turn, see `Sandbox.seal`. `tools`: None for those of this package. `sampling`: what it leaves open is the model's
+    own. `pricing`: needed for `max_cost`. `after_turn` is awaited with the number of each whole turn while the next
+    model call is under way, and before the next tool call. Raises ConfigError for a combination that cannot work.
     """
 
     def __init__(
@@ -43,6 +46,9 @@ class Agent:
         mode: Mode = "sandbox",
         limits: EpisodeLimits | None = None,
         style: Style = "compute",
+        documents: Documents = "files",
+        execution: bool = True,
+        read_only: bool = False,
         tools: "Sequence[Tool] | None" = None,
         sampling: "Sampling | None" = None,
         retry: "RetryPolicy | None" = None,
@@ -53,6 +59,12 @@ class Agent:
             raise ConfigError(f"there is no mode {mode!r}; the modes are: sandbox, llm")
         if style not in ("compute", "neutral"):
             raise ConfigError(f"there is no style {style!r}; the styles are: compute, neutral")
+        if documents not in ("files", "prompt"):
+            raise ConfigError(f"documents cannot go into {documents!r}; they can go into: files, prompt")
+        if mode == "sandbox" and not execution and model.hints.protocol == "bash":
+            raise ConfigError(
+                f"{model.name} can only give bash scripts, of which nothing is run: use another tool protocol (json)"
+            )
         if mode == "sandbox" and sandbox is None:
             raise ConfigError("sandbox mode needs a sandbox; open one, or use mode llm")
         self.model = model
@@ -60,6 +72,9 @@ class Agent:
         self.mode: Mode = mode
         self.limits = limits or EpisodeLimits()
         self.style: Style = style
+        self.documents: Documents = documents
+        self.execution = execution
+        self.read_only = read_only
         self.tools = tools
         self.sampling = sampling
         self.retry = retry

@@ -39,9 +39,10 @@ def without_long_texts(message: Message) -> Message:
     return replace(without_reasoning(message), content=content, tool_calls=calls)
 
 
-def without_pictures(message: Message, why: str) -> Message:
-    """The message with a sentence in the place of its pictures. `why`: `room` or `refused`."""
-    note = render("picture_gone", why=why, count=len(message.images))
+def without_pictures(message: Message, why: str, *, execution: bool = True) -> Message:
+    """The message with a sentence in the place of its pictures. `why`: `room` or `refused`. `execution`: whether the
+    model can run programs."""
+    note = render("picture_gone", why=why, count=len(message.images), execution=execution)
     return replace(message, content=f"{message.content}\n{note}", images=())
 
 

@@ -45,7 +45,7 @@ class Attempt:
 
     `usage` is a `TokenUsage` as a dictionary. `cost` in US dollars, None where unknown. `seconds` on the wall, of which
     `model_seconds` in calls of the model and `tool_seconds` in tools. `started`, `finished`: seconds since the epoch.
-    `tries`: how often it was begun, more than once after failures of the plant.
+    `tries`: how often it was begun, more than once after failures of the plant. `host`: the node of a cluster.
     """
 
     suite: str
@@ -64,6 +64,7 @@ class Attempt:
     started: float = 0.0
     finished: float = 0.0
     tries: int = 1
+    host: str = ""
 
     @property
     def key(self) -> Key:

@@ -7,7 +7,7 @@ from typing import Any
 
 from workroom.errors import ConfigError, WorkroomError
 
-VERBS = ("run", "replay", "export", "import", "sandbox", "models", "doctor")
+VERBS = ("run", "bench", "replay", "export", "import", "sandbox", "models", "doctor")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

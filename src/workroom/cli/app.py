@@ -5,6 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+from workroom.cli.bench_app import bench_app
+from workroom.cli.options import Backend, BaseUrl, CommandTimeout, Cpus, Disk, Image, Memory, Model, Network, Pids
+
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
@@ -34,30 +37,6 @@ models_app = typer.Typer(
     context_settings=_SETTINGS,
     help="List the models that can be used.",
 )
-
-
-Model = Annotated[
-    str | None,
-    typer.Option("-m", "--model", metavar="MODEL", help="openai/NAME, anthropic/NAME, local/NAME or scripted/PATH."),
-]
-BaseUrl = Annotated[
-    str | None, typer.Option("--base-url", metavar="URL", help="Server of an openai/ model [env OPENAI_BASE_URL].")
-]
-Image = Annotated[str | None, typer.Option("--image", metavar="NAME", help="Image of the sandbox.")]
-Network = Annotated[
-    str | None,
-    typer.Option("--network", metavar="POLICY", help="none, packages, allow:HOST,... or open [default: packages]."),
-]
-Backend = Annotated[
-    str | None, typer.Option("--sandbox", metavar="BACKEND", help="Backend of the sandbox [default: bwrap].")
-]
-Cpus = Annotated[str | None, typer.Option("--cpus", metavar="N", help="CPU cores of the sandbox [default: all].")]
-Memory = Annotated[str | None, typer.Option("--memory", metavar="SIZE", help="Memory of the sandbox [default: 4g].")]
-Pids = Annotated[str | None, typer.Option("--pids", metavar="N", help="Processes in the sandbox [default: 512].")]
-Disk = Annotated[str | None, typer.Option("--disk", metavar="SIZE", help="What a sandbox may write [default: 4g].")]
-CommandTimeout = Annotated[
-    str | None, typer.Option("--command-timeout", metavar="S", help="Seconds for one command [default: 120].")
-]
 
 
 @app.command(
@@ -413,5 +392,6 @@ def doctor(
     return show(as_json=as_json)
 
 
+app.add_typer(bench_app, name="bench")
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(models_app, name="models")

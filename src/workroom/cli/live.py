@@ -89,6 +89,12 @@ class View:
         self._write("\r\x1b[2K" + self._paint(cut(f"{text} · {tail}" if tail else text, self._cells(1)), "dim"))
         self._status = True
 
+    def status(self, text: str) -> None:
+        """Renews the status line with a text of its own."""
+        if self.live:
+            self._write("\r\x1b[2K" + self._paint(cut(one_line(text), self._cells(1)), "dim"))
+            self._status = True
+
     def close(self) -> None:
         """Wipes the status line."""
         self._now("")

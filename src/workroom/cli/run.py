@@ -1,20 +1,18 @@
 """`workroom run`: reads the task, shows the episode, and turns its end into an exit code."""
 
 import asyncio
-import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from workroom.cli.crash import report_crash
 from workroom.cli.screen import Screen
+from workroom.cli.signals import Signals
 from workroom.errors import ConfigError, WorkroomError
 
 _TICK = 0.2  # seconds between two looks of the status line
 _LIMIT_REACHED = 3
-_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_CODES = {"submitted": 0, "model_error": 4, "sandbox_error": 5, "interrupted": 130}  # every other reason is a limit
 
 
@@ -66,7 +64,7 @@ def _watched(screen: Screen) -> dict[str, Any]:
 
 
 def _perform(run: Any, screen: Screen) -> int:
-    signals = _Signals()
+    signals = Signals()
     if screen.as_json:
         screen.on_gone = run.request_stop  # events that nobody reads are not worth their tokens
     signals.take()
@@ -116,29 +114,7 @@ def _decode(data: bytes, source: str) -> str:
         raise ConfigError(f"{source} is not UTF-8 text (byte {error.start})") from error
 
 
-class _Signals:
-    """SIGINT, SIGTERM and SIGHUP: before and after the episode as Ctrl-C, during it as a request to stop."""
-
-    def __init__(self) -> None:
-        self.stop: Callable[[], object] | None = None
-
-    def _take(self, _number: int, _frame: FrameType | None) -> None:
-        if self.stop is None:
-            raise KeyboardInterrupt
-        self.stop()
-
-    def take(self) -> None:
-        for number in _NUMBERS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-                signal.signal(number, self._take)
-
-    def ignore(self) -> None:
-        """For the end of the process: what comes while it ends must not change its exit code."""
-        for number in _NUMBERS:
-            signal.signal(number, signal.SIG_IGN)
-
-
-async def _watch(run: Any, screen: Screen, signals: _Signals) -> int:
+async def _watch(run: Any, screen: Screen, signals: Signals) -> int:
     """The episode with its signals and its status line."""
     loop = asyncio.get_running_loop()
     task = asyncio.create_task(run.episode())

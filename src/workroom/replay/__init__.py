@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Status = Literal["same", "different", "not_reached"]
 _KEPT = (
+    "documents",
+    "execution",
+    "read_only",
     "sandbox",
     "image",
     "network",
@@ -114,7 +117,8 @@ async def replay(
         if on_notice is not None:
             _tell_differences(run, box.facts, on_notice)
         model = RecordedModel(run, turns, box)
-        stream = Agent(model, box, limits=limits).stream(Task(_TASK, documents=documents))
+        arm: dict[str, Any] = {key: getattr(config, key) for key in ("documents", "execution", "read_only")}
+        stream = Agent(model, box, limits=limits, **arm).stream(Task(_TASK, documents=documents))
         async with aclosing(stream) as events:
             async for event in events:
                 if event.type == "tool_started" and on_start is not None and len(outcomes) < len(expected):

@@ -37,10 +37,12 @@ class Counters:
 
 
 class Guest(Protocol):
-    """A started sandbox. `socket` leads to the agent inside; closing it ends the sandbox."""
+    """A started sandbox. `socket` leads to the agent inside; closing it ends the sandbox. `packs_inside`: a fork or a
+    checkpoint of it runs one of its own programs."""
 
     socket: socket.socket
     facts: GuestFacts
+    packs_inside: bool
 
     def counters(self) -> "Counters":
         """How often its limits were hit so far."""
@@ -48,6 +50,10 @@ class Guest(Protocol):
 
     def memory(self) -> int | None:
         """Bytes that the sandbox holds now, None where it cannot be known."""
+        ...
+
+    def memory_peak(self) -> int | None:
+        """The most bytes that it held at one time, None where it cannot be known."""
         ...
 
     def last_words(self) -> str:
@@ -61,6 +67,14 @@ class Guest(Protocol):
         a second one called `name`.
 
         Where nothing runs inside, this one may be replaced by another: `leave` is to be awaited before it is ended.
+        """
+        ...
+
+    async def seal(self, path: str, size: int) -> None:
+        """Makes every file read-only for good but the one at `path`, which is there and may have `size` bytes from now
+        on. Nothing runs inside.
+
+        Raises ConfigError where the backend cannot do that, SandboxUnavailable where it fails.
         """
         ...
 

@@ -10,6 +10,7 @@ WORKING_DIR = "/testbed"
 DOCUMENTS_DIR = "/testbed/documents"
 OUTPUT_DIR = "/testbed/output"
 ANSWER_FILE = "/testbed/answer.txt"
+ANSWER_LIMIT = 1 << 20  # bytes
 STATE_DIR = "/var/lib/workroom"  # inside: shell state and the full text of long outputs
 
 LimitName = Literal["memory", "processes", "disk"]

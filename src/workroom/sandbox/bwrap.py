@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
@@ -30,6 +31,7 @@ from workroom.sandbox.bwrap_command import STAGE, Files, Plan, command_line
 from workroom.sandbox.bwrap_limits import bounds, empty_files, new_ids
 from workroom.sandbox.cgroup import Cgroup, hierarchy, sweep
 from workroom.sandbox.connection import Connection
+from workroom.sandbox.guest import guest_binary
 from workroom.sandbox.image import Image
 from workroom.sandbox.spawn import spawn
 from workroom.sandbox.waiting import finished, until_readable
@@ -37,8 +39,6 @@ from workroom.sandbox.watchdog import Watchdog
 from workroom.sandbox.wire import exec_request
 
 if TYPE_CHECKING:
-    import subprocess
-
     from workroom.sandbox.backend import Recorder
 
 MAX_LAYERS = 100  # forks upon forks; the kernel takes a page of mount options
@@ -82,6 +82,8 @@ class BwrapBackend:
 class BwrapGuest:
     """A running sandbox, as its host sees it."""
 
+    packs_inside = False
+
     def __init__(
         self,
         name: str,
@@ -113,6 +115,9 @@ class BwrapGuest:
 
     def memory(self) -> int | None:
         return None if self._cgroup is None else self._cgroup.memory()
+
+    def memory_peak(self) -> int | None:
+        return None if self._cgroup is None else self._cgroup.memory_peak()
 
     def last_words(self) -> str:
         if self._process.stderr is None or self._process.stderr.closed:
@@ -152,6 +157,21 @@ class BwrapGuest:
             file.seek(0)
             plan = Plan(self._plan.image, self._plan.limits, empty_files(self._plan.limits), ids, port=port)
             return await _restore(name, plan, [file.fileno()], layers)
+
+    async def seal(self, path: str, size: int) -> None:
+        with ExitStack() as descriptors:
+            inside = _first_child(self.pid, descriptors)
+            if inside is None:
+                raise SandboxGone("the sandbox is not running any more")
+            numbers = [str(inside), str(_child_of(self.pid))]
+            command = [str(guest_binary()), "seal", *numbers, path, str(size)]
+            work = asyncio.to_thread(
+                subprocess.run, command, env={}, capture_output=True, check=False, pass_fds=(inside,)
+            )
+            done = await finished(asyncio.create_task(work))  # it uses the descriptor until then
+        if done.returncode != 0:
+            words = " ".join(done.stderr.decode("utf-8", "replace").split())[:300]
+            raise SandboxUnavailable(f"the sandbox could not be made read-only ({words})")
 
     async def checkpoint(self, target: Path) -> None:
         with checkpoints.created(target) as file:
@@ -335,8 +355,11 @@ def _open(path: str, descriptors: ExitStack) -> int:
 def _first_child(pid: int, descriptors: ExitStack) -> int | None:
     """A descriptor of process 1 of the sandbox: when that has ended, the kernel has ended all below it."""
     with suppress(OSError, IndexError):
-        child = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
-        descriptor = os.pidfd_open(child)
+        descriptor = os.pidfd_open(_child_of(pid))
         descriptors.callback(os.close, descriptor)
         return descriptor
     return None
+
+
+def _child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])

@@ -154,12 +154,19 @@ class Cgroup:
 
     def memory(self) -> int | None:
         """Bytes that are charged to the sandbox now, files on its memory-backed disk included."""
+        return self._bytes("memory.usage_in_bytes" if self.version == 1 else "memory.current")
+
+    def memory_peak(self) -> int | None:
+        """The most bytes that were charged to it at one time. Version 2 tells it from Linux 5.19 on."""
+        return self._bytes("memory.max_usage_in_bytes" if self.version == 1 else "memory.peak")
+
+    def _bytes(self, file: str) -> int | None:
         directory = self._directories.get("memory")
         if directory is None:
             return None
         try:
-            return int((directory / ("memory.usage_in_bytes" if self.version == 1 else "memory.current")).read_text())
-        except FileNotFoundError:  # it died
+            return int((directory / file).read_text())
+        except OSError:  # it died, or the kernel is older than the file
             return None
 
     def remove_now(self) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from workroom.errors import SandboxGone
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 HEADER = struct.Struct("<IIB")
 EXIT = struct.Struct("<IIQQQQ")
 TAIL = 64 << 10  # bytes beyond the cap of a stream that the agent keeps, see agent.c

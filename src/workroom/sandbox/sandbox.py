@@ -5,14 +5,16 @@ import os
 import posixpath
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from workroom.errors import SandboxGone, SandboxUnavailable, TransferError
+from workroom.errors import ConfigError, SandboxGone, SandboxUnavailable, TransferError
 from workroom.sandbox.backend import find_backend
 from workroom.sandbox.base import (
+    ANSWER_FILE,
+    ANSWER_LIMIT,
     DOCUMENTS_DIR,
     OUTPUT_DIR,
     STATE_DIR,
@@ -91,6 +93,8 @@ class Sandbox:
         self._open.set()
         self._recorder: Recorder | None = None
         self._recorded: Guest | None = None  # the guest that it records
+        self._sealed = False
+        self._executes = True
         self.facts = facts
         self.limits = limits
         self.on_egress: Callable[[EgressRecord], None] | None = None
@@ -185,7 +189,7 @@ class Sandbox:
 
     async def _fork(self) -> "Sandbox":
         async with self._exclusive:
-            self._alive()
+            self._check_packing()
             self._open.clear()
             try:
                 return await self._fork_alone()
@@ -197,6 +201,7 @@ class Sandbox:
         branch = Sandbox(entry, self.facts, self.limits, self._policy)
         branch.on_egress = self.on_egress
         branch._environment = dict(self._environment)
+        branch._sealed, branch._executes = self._sealed, self._executes
         try:
             others = (await self._request("N", b"")).code
             here, there = await self._guest.fork(
@@ -217,6 +222,41 @@ class Sandbox:
         await branch._move_into(there)
         return branch
 
+    async def seal(self) -> None:
+        """Makes every file inside read-only for good, but for the answer file of at most 1 MiB, which is made where it
+        is missing; nobody inside can undo that, root neither. Memory can be written as before.
+
+        To be called before a program is started inside. Forks are sealed too; a checkpoint is of the files only, so
+        what is restored from it is not. Raises ConfigError where the backend cannot do that, SandboxUnavailable where
+        programs run inside or it fails: the sandbox is of no use then.
+        """
+        async with self._exclusive:
+            self._alive()
+            if self._sealed:
+                return
+            if (await self._request("N", b"")).code:
+                raise SandboxUnavailable("programs run in the sandbox: seal it before they are started")
+            with suppress(FileExistsError):
+                await self.write(ANSWER_FILE, b"", exclusive=True)
+            await self._guest.seal(ANSWER_FILE, ANSWER_LIMIT)
+            self._sealed = True
+
+    @property
+    def sealed(self) -> bool:
+        """Whether nothing but the answer file can be written."""
+        return self._sealed
+
+    def forbid_execution(self) -> None:
+        """From now on nothing is run, whoever asks for it: not by `exec`, and where the backend would need a program of
+        the sandbox for them (Docker), not by forks and checkpoints. Files are read and written by the sandbox's own
+        program, which no file inside has an influence on."""
+        self._executes = False
+
+    @property
+    def executes(self) -> bool:
+        """Whether `exec` can be used."""
+        return self._executes
+
     @classmethod
     async def restore(cls, checkpoint: str | os.PathLike[str], **options: Any) -> "Sandbox":
         """A new sandbox with the files of a checkpoint, on the backend that wrote it. `options` as of `start`."""
@@ -230,7 +270,7 @@ class Sandbox:
         path = Path(target)
         partial = path.with_name(f"{path.name}.{self._entry.name}.partial")
         async with self._exclusive:
-            self._alive()
+            self._check_packing()
             try:
                 await self._guest.checkpoint(partial)
                 partial.replace(path)
@@ -244,7 +284,7 @@ class Sandbox:
         whether it has everything. See `Journal`.
         """
         async with self._exclusive:
-            self._alive()
+            self._check_packing()
             if self._recorded is not self._guest:
                 await self._stop_recording()
                 self._recorder, self._recorded = self._guest.recorder(), self._guest
@@ -266,6 +306,11 @@ class Sandbox:
         """Bytes that the sandbox holds now, its files included; None where the host cannot tell."""
         return self._guest.memory()
 
+    @property
+    def memory_peak(self) -> int | None:
+        """The most bytes that it held at one time; None where the host cannot tell."""
+        return self._guest.memory_peak()
+
     async def exec(
         self,
         command: str | Sequence[str],
@@ -280,8 +325,11 @@ class Sandbox:
 
         `timeout` in seconds (None: the limit of the sandbox) ends it with all its children, with exit code 124 and
         what it had written. `output` is the size that is kept of each stream (None: the limit of the sandbox).
-        Background jobs survive a command that ends by itself. Raises ValueError for a NUL in it.
+        Background jobs survive a command that ends by itself. Raises ValueError for a NUL in it, ConfigError after
+        `forbid_execution`.
         """
+        if not self._executes:
+            raise ConfigError("no program is run in this sandbox: execution is off")
         argv = ["/bin/bash", "-c", command] if isinstance(command, str) else list(command)
         seconds = min(self.limits.command_timeout if timeout is None else timeout, MAX_TIMEOUT)
         if not argv or seconds <= 0:
@@ -329,7 +377,7 @@ class Sandbox:
         """
         full = _absolute(path)
         payload = (b"\1" if exclusive else b"\0") + cstring(full)
-        check(await self._request("W", payload, contents=data), full, 0)
+        check(await self._request("W", payload, contents=data), full, ANSWER_LIMIT if self._sealed else 0)
 
     async def upload(self, source: str | os.PathLike[str], target: str) -> None:
         """Brings a host file, or all regular files below a host directory, to `target`. Links are not followed."""
@@ -340,11 +388,13 @@ class Sandbox:
         for relative, path in walk_tree(top):
             await self.write(posixpath.join(target, relative), path.read_bytes())
 
-    async def list_files(self, path: str, *, max_entries: int = 100_000) -> list[tuple[str, int, str]]:
-        """All that is below a directory as (kind, size, relative path): kinds `f`, `d`, `l` (link) and `o` (other)."""
+    async def list_files(self, path: str, *, max_entries: int = 100_000, levels: int = 0) -> list[tuple[str, int, str]]:
+        """All that is below a directory, or so many levels of it, as (kind, size in bytes, relative path): kinds `f`,
+        `d`, `l` (link) and `o` (other)."""
         full = _absolute(path)
         cap = max_entries * 4200
-        reply = await self._request("L", max_entries.to_bytes(4, "little") + cstring(full), cap=cap)
+        bounds = max_entries.to_bytes(4, "little") + levels.to_bytes(4, "little")
+        reply = await self._request("L", bounds + cstring(full), cap=cap)
         check(reply, full, max_entries)
         entries = []
         for record in bytes(reply.out).split(b"\0")[:-1]:
@@ -425,6 +475,8 @@ class Sandbox:
                 self._egress = await EgressProxy.serve(listener, self._policy, self._tell_egress, used)
                 self._environment |= self._egress.environment
             await self._prepare()
+            if self._sealed:
+                await guest.seal(ANSWER_FILE, ANSWER_LIMIT)
         except BaseException:
             await self.close()
             await guest.stop()  # where the sandbox was closed meanwhile, it was another one
@@ -479,6 +531,13 @@ class Sandbox:
             raise SandboxGone(self._reason) from None
         except SandboxGone:
             raise SandboxGone(self._reason) from None
+
+    def _check_packing(self) -> None:
+        self._alive()
+        if self._guest.packs_inside and not self._executes:
+            raise SandboxUnavailable(
+                f"the {self.facts.backend} backend packs files with a program of the sandbox, which is to run none"
+            )
 
     def _alive(self) -> None:
         if not self.alive:

@@ -31,6 +31,7 @@ KEYS: dict[str, jobs.Kind] = {"C-c": "interrupt", "C-d": "end"}
 LOOK = 5.0  # seconds to wait for news of a job, where the call does not say
 QUIET = 0.5  # seconds without more news that end such a call
 _ARGUMENT_LIMIT = 100_000  # bytes; the kernel takes 128 KiB in one argument
+_SEALED = "IFS= read -r -d '' __workroom; exec </dev/null; eval \"$__workroom\""  # of any length
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "MANPAGER": "cat",
@@ -57,6 +58,8 @@ class BashTool:
         wait = number(arguments, "wait", NAME)
         if wait is not None and wait < 0:
             raise ToolError(f"the parameter `wait` must be at least 0 and at most {self._limit:g} seconds")
+        if sandbox.sealed and (job is not None or wait is not None):
+            raise ToolError("`wait` and `job` need files, which cannot be written here; leave them out")
         if job is not None:
             return await self._talk(job, command, timeout, wait, sandbox)
         if "\0" in command:
@@ -69,6 +72,9 @@ class BashTool:
         return await self._observe(result, self._plain(result, timeout), sandbox)
 
     async def _run(self, command: str, timeout: float, sandbox: "Sandbox") -> ExecResult:
+        if sandbox.sealed:
+            argv = ["bash", "--noprofile", "--norc", "-c", _SEALED]  # nothing can be carried over
+            return await sandbox.exec(argv, timeout=timeout, env=_ENVIRONMENT, stdin=command.encode())
         return await sandbox.exec(await _shell(command, sandbox), timeout=timeout, cwd="/", env=_ENVIRONMENT)
 
     def _plain(self, result: ExecResult, asked: float | None) -> list[str]:

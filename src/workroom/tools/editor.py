@@ -1,10 +1,12 @@
 """`str_replace_editor`: views, creates and edits text files, byte for byte."""
 
+import errno
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from workroom.errors import ToolError, TransferError
+from workroom.sandbox.base import ANSWER_FILE
 from workroom.tools.arguments import check, integer, missing, right, shorten, text
 from workroom.tools.base import Observation
 from workroom.tools.edits import insert_lines, replace_once, split_lines
@@ -27,7 +29,10 @@ _CONTEXT = 4  # lines shown around an edit
 
 
 class EditorTool:
-    """Four commands on one path. It holds no state of its own. `vision`: pictures are shown, not described."""
+    """Four commands on one path. It holds no state of its own. `vision`: pictures are shown, not described.
+
+    In a sandbox that is told to execute nothing it names no program, and needs none there.
+    """
 
     def __init__(self, *, wording: Wording = "standard", bounds: Bounds = BOUNDS, vision: bool = False) -> None:
         self._bounds = bounds
@@ -52,7 +57,9 @@ class EditorTool:
                 return seen
             raise
         except OSError as error:
-            _explain(error, path, command)
+            _explain(error, path, command, sandbox)
+        except TransferError as error:
+            raise ToolError(f"{error}. Nothing was written") from error
 
     async def _view(self, path: str, arguments: Mapping[str, Any], sandbox: "Sandbox") -> str:
         asked = _view_range(arguments.get("view_range"))
@@ -69,10 +76,10 @@ class EditorTool:
         shown, end = self._numbered(lines, first, last)
         if end < last:
             note += (
-                f"\n[… cut after line {end} of {len(lines)}; go on with view_range [{end + 1}, {min(2 * end, last)}], "
-                "or search with grep -n in execute_bash …]"
+                f"\n[… cut after line {end} of {len(lines)}; go on with view_range [{end + 1}, {min(2 * end, last)}]"
+                f"{_or_run(sandbox, ', or search with grep -n')} …]"
             )
-        if "<svg" in content[:1000]:
+        if "<svg" in content[:1000] and sandbox.executes:
             note += "\n[This is the text of an SVG drawing. To see it, make a PNG of it and view that.]"
         return f"Here is the result of `cat -n` on {path}{_properties(content, encoding)}:\n{shown}{note}"
 
@@ -85,8 +92,8 @@ class EditorTool:
             await sandbox.write(path, data, exclusive=True)
         except FileExistsError:
             raise ToolError(
-                f"{path} already exists and was left as it is; edit it with str_replace or insert, or remove it first "
-                "with rm in execute_bash"
+                f"{path} already exists and was left as it is; edit it with str_replace or insert"
+                f"{_or_run(sandbox, ', or remove it first with rm')}"
             ) from None
         return f"The file {path} was created ({len(data):,} bytes)."
 
@@ -146,10 +153,18 @@ async def _read(path: str, sandbox: "Sandbox", command: str = "view") -> tuple[s
         raise ToolError(f"{path} is a directory; only view works on directories, not {command}") from None
     except TransferError as error:
         raise ToolError(
-            f"{error}. The editor opens regular text files up to {FILE_LIMIT >> 20} MB; use head, sed -n, grep or "
-            "python in execute_bash"
+            f"{error}. The editor opens regular text files up to {FILE_LIMIT >> 20} MB"
+            f"{_or_run(sandbox, '; use head, sed -n, grep or python')}"
         ) from error
-    return decode(data, path)
+    try:
+        return decode(data, path)
+    except ToolError as error:
+        raise ToolError(f"{error}{_or_run(sandbox, '; look at it', ' with file, xxd or python')}") from error
+
+
+def _or_run(sandbox: "Sandbox", way: str, programs: str = "") -> str:
+    """What else can be done with a program, where one can be run."""
+    return f"{way} in execute_bash{programs}" if sandbox.executes else ""
 
 
 def _path(path: str) -> str:
@@ -218,7 +233,7 @@ def _properties(content: str, encoding: Encoding) -> str:
     return f" ({', '.join(found)})" if found else ""
 
 
-def _explain(error: OSError, path: str, command: str) -> NoReturn:
+def _explain(error: OSError, path: str, command: str, sandbox: "Sandbox") -> NoReturn:
     """Raises the ToolError for what the file system said."""
     if isinstance(error, FileNotFoundError):
         hint = (
@@ -230,7 +245,10 @@ def _explain(error: OSError, path: str, command: str) -> NoReturn:
     if isinstance(error, IsADirectoryError):
         raise ToolError(f"{shorten(path, 300)} is a directory; only view works on directories") from error
     if isinstance(error, PermissionError):
+        check_rights = _or_run(sandbox, "; check its rights with ls -l")
+        raise ToolError(f"{shorten(path, 300)}: permission denied{check_rights}") from error
+    if error.errno == errno.EROFS and sandbox.sealed:
         raise ToolError(
-            f"{shorten(path, 300)}: permission denied; check its rights with ls -l in execute_bash"
+            f"{shorten(path, 300)}: read-only file system; of all files here only {ANSWER_FILE} can be written"
         ) from error
     raise ToolError(f"{shorten(path, 300)}: {error.strerror or error}. Nothing was written; check the path") from error

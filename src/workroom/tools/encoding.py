@@ -56,9 +56,7 @@ def decode(data: bytes, path: str) -> tuple[str, Encoding]:
         guessed = encoding.damaged or not encoding.codec.startswith("utf-")
         if "\0" not in text and not (guessed and _CONTROLS.search(text)) and encoding.encode(text) == data:
             return text, encoding
-    raise ToolError(
-        f"{path} is a binary file ({len(data):,} bytes), not text; look at it in execute_bash with file, xxd or python"
-    )
+    raise ToolError(f"{path} is a binary file ({len(data):,} bytes), not text")
 
 
 def _candidates(data: bytes) -> list[Encoding]:

@@ -24,6 +24,7 @@ SIZE = 1 << 20  # bytes of a picture as shown
 _TIMEOUT = 60.0
 _MEDIA_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg"}
 _PYTHON = "look at it with Python in execute_bash"
+_WHOLE = 10 << 20  # bytes of a picture that is looked at where no program is run
 
 
 async def view_picture(path: str, sandbox: "Sandbox", *, vision: bool, part: Any = None) -> Observation | None:
@@ -39,7 +40,7 @@ async def view_picture(path: str, sandbox: "Sandbox", *, vision: bool, part: Any
     header, size = found
     facts: dict[str, Any] = {"command": "view", "path": path, "format": header.format, "bytes": size}
     if not vision:
-        return Observation(_described(path, header, size), facts=facts)
+        return Observation(_described(path, header, size, executes=sandbox.executes), facts=facts)
     image, told = await _shown(path, header, size, sandbox)
     width, height = told["shown"]
     text = f"{path} is a {header.format} picture of {told['width']} x {told['height']} pixels ({size:,} bytes)"
@@ -53,6 +54,8 @@ async def view_picture(path: str, sandbox: "Sandbox", *, vision: bool, part: Any
 
 async def _head(path: str, sandbox: "Sandbox") -> tuple[Header, int] | None:
     """Header and size in bytes of a picture file."""
+    if not sandbox.executes:
+        return await _whole(path, sandbox)
     quoted = shlex.quote(path)
     command = f"test -f {quoted} && stat -Lc %s -- {quoted} && head -c {HEAD} -- {quoted}"
     result = await sandbox.exec(["/bin/sh", "-c", command], timeout=_TIMEOUT, output=2 * HEAD)
@@ -61,8 +64,20 @@ async def _head(path: str, sandbox: "Sandbox") -> tuple[Header, int] | None:
     return (header, int(size)) if header else None
 
 
-def _described(path: str, header: Header, size: int) -> str:
+async def _whole(path: str, sandbox: "Sandbox") -> tuple[Header, int] | None:
+    """The same without a program: the model may have changed every one that is there."""
+    try:
+        data = await sandbox.read(path, limit=_WHOLE)
+    except (OSError, TransferError):
+        return None
+    header = read_header(data[:HEAD])
+    return (header, len(data)) if header else None
+
+
+def _described(path: str, header: Header, size: int, *, executes: bool) -> str:
     pixels = f" of {header.size[0]} x {header.size[1]} pixels" if header.size else ""
+    if not executes:
+        return f"{path} is a {header.format} picture{pixels} ({size:,} bytes). You cannot be shown pictures."
     code = shlex.quote(f"from PIL import Image; i = Image.open({path!r}); print(i.size, i.mode, i.getextrema())")
     return (
         f"{path} is a {header.format} picture{pixels} ({size:,} bytes). You cannot be shown pictures; {_PYTHON}, "
@@ -72,6 +87,8 @@ def _described(path: str, header: Header, size: int) -> str:
 
 async def _shown(path: str, header: Header, size: int, sandbox: "Sandbox") -> tuple[Image, dict[str, Any]]:
     """The picture as it is shown, and what the script tells of it."""
+    if not sandbox.executes:
+        return await _unchanged(path, header, size, sandbox)
     argv = ["python3", "-I", "-c", _script(), path, str(SIDE), str(SIZE)]
     result = await sandbox.exec(argv, timeout=_TIMEOUT, cwd="/", output=SIZE + 65_536)
     line, _, data = result.stdout_bytes.partition(b"\n")
@@ -102,10 +119,11 @@ async def _shown(path: str, header: Header, size: int, sandbox: "Sandbox") -> tu
 async def _unchanged(path: str, header: Header, size: int, sandbox: "Sandbox") -> tuple[Image, dict[str, Any]]:
     """The file as it is, where nothing inside can scale it and it need not be scaled."""
     if header.format not in _MEDIA_TYPES or header.size is None or max(header.size) > SIDE or size > SIZE:
-        raise ToolError(
-            f"the picture {shorten(path, 300)} cannot be made ready to be shown, since python3 with Pillow is missing; "
-            f"install it (pip install pillow), or save a PNG of at most {SIDE} pixels a side and {SIZE:,} bytes"
-        )
+        bounds = f"a PNG of at most {SIDE} pixels a side and {SIZE:,} bytes"
+        why = f"only {bounds} can be"
+        if sandbox.executes:
+            why = f"since python3 with Pillow is missing; install it (pip install pillow), or save {bounds}"
+        raise ToolError(f"the picture {shorten(path, 300)} cannot be made ready to be shown, {why}")
     try:
         data = await sandbox.read(path, limit=SIZE)
     except TransferError as error:

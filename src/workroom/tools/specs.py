@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from workroom.models.base import ToolSpec
 
-Wording = Literal["standard", "compact"]
+Wording = Literal["standard", "compact", "read_only"]
 
 
 @cache

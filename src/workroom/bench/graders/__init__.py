@@ -1,24 +1,105 @@
 """Graders: an answer against a task's reference.
 
 What computes runs in worker processes, which can be killed (`pool`); what asks a model is the judge. A grader that
-fails leaves the answer unscored with a reason, and nothing here raises for a bad answer.
+fails leaves the answer unscored with a reason, and nothing here raises for a bad answer. Both modes of a task are
+graded by the same function, with the same extraction.
 """
 
-from typing import TYPE_CHECKING
+import importlib.util
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
+from workroom.bench.graders.registry import F1_OR_JUDGE, GRADERS, OWN, is_judged, names
+from workroom.bench.graders.worker import Request
 from workroom.bench.score import Score
+from workroom.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from workroom.bench.suite import Suite
     from workroom.task import Task
 
 
+class Judging(Protocol):
+    """A model that judges answers."""
+
+    async def grade(self, suite: "Suite", task: "Task", answer: str) -> Score:
+        """Its verdict."""
+        ...
+
+
 class Graders:
-    """Grades answers of one bench, many at a time."""
+    """Grades answers of one bench, many at a time: `workers` processes, `timeout` in seconds for a grade.
+
+    Belongs to one event loop.
+    """
+
+    def __init__(self, workers: int = 2, timeout: float = 30.0, judge: Judging | None = None) -> None:
+        from workroom.bench.graders.pool import (
+            Pool,  # not above: workers import this package too, and have no need of it
+        )
+
+        self._pool = Pool(workers, timeout)
+        self._judge = judge
 
     async def grade(self, suite: "Suite", task: "Task", answer: str) -> Score:
         """The score of an answer. The grader is the task's, else the suite's."""
-        raise NotImplementedError
+        name = grader_of(suite, task)
+        if not answer.strip() and name != OWN:
+            return Score(0.0, "the answer is empty")
+        if is_judged(name) or (name == F1_OR_JUDGE and self._judge):
+            return await self._ask_judge(suite, task, answer)
+        # None of the package's own reads documents, which are large.
+        task = replace(task, grader=name, meta=dict(task.meta), documents=dict(task.documents) if name == OWN else {})
+        if name == OWN:
+            return await self._pool.grade(Request(str((suite.folder / OWN).absolute()), (), task, answer))
+        if name not in GRADERS:
+            return Score(None, f"there is no grader {name!r}")
+        grader = GRADERS[name]
+        return await self._pool.grade(Request(grader.function, grader.libraries, task, answer))
 
     async def aclose(self) -> None:
-        """Ends the worker processes."""
+        """Ends the worker processes. Safe to call twice."""
+        await self._pool.aclose()
+
+    async def _ask_judge(self, suite: "Suite", task: "Task", answer: str) -> Score:
+        if self._judge is None:
+            return Score(None, "there is no judge")
+        try:
+            return await self._judge.grade(suite, task, answer)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the answer stays unscored
+            return Score(None, f"the judge failed: {type(error).__name__}: {error}"[:500])
+
+
+def grader_of(suite: "Suite", task: "Task") -> str:
+    """The name of the grader: the task's, else the suite's."""
+    return task.grader or suite.grader
+
+
+def needs_judge(suite: "Suite", tasks: "Iterable[Task]") -> bool:
+    """Whether some of the tasks cannot be graded without a judge."""
+    return any(is_judged(grader_of(suite, task)) for task in tasks)
+
+
+def check(suite: "Suite", tasks: "Iterable[Task]") -> None:
+    """Raises ConfigError for the first task whose grader does not exist, lacks a library, or lacks a reference."""
+    for task in tasks:
+        name = grader_of(suite, task)
+        where = f"task {task.id!r} of suite {suite.name!r}"
+        if name == OWN:
+            if not (suite.folder / OWN).is_file():
+                raise ConfigError(f"{where} is graded by {suite.folder / OWN}, which does not exist; write it")
+        elif name not in GRADERS and not is_judged(name):
+            raise ConfigError(f"{where} names the grader {name!r}, which is none of: {', '.join(names())}")
+        elif (is_judged(name) or GRADERS[name].reference) and not task.answer:
+            raise ConfigError(f"{where} has no answer, which its grader {name!r} compares with; give it one")
+        elif not is_judged(name):
+            _check_libraries(name, where)
+
+
+def _check_libraries(name: str, where: str) -> None:
+    for library in GRADERS[name].libraries:
+        if importlib.util.find_spec(library) is None:
+            remedy = "pip install 'workroom[bench]'"
+            raise ConfigError(f"{where} is graded by {name!r}, which needs the package {library}: {remedy}")

@@ -46,7 +46,7 @@ class Observed:
 def observe(events: "Sequence[Event]", run: Mapping[str, Any]) -> Observed:
     """The observations of an attempt with these events and this `run.json`."""
     from workroom.analysis.capabilities import usage
-    from workroom.analysis.phrases import count
+    from workroom.analysis.phrases import phrases
 
     history = kept(events)
     answers = [event for event in history if event.type == "assistant"]
@@ -58,14 +58,11 @@ def observe(events: "Sequence[Event]", run: Mapping[str, Any]) -> Observed:
         if seen[evidence.capability] <= EXAMPLES:
             excerpt = evidence.excerpt[:EXCERPT]
             examples.append(Example(evidence.capability, evidence.turn, evidence.rule, excerpt))
-    phrases: Counter[str] = Counter()
-    for answer in answers:
-        phrases.update(count(f"{answer.reasoning or ''}\n{answer.content}"))
     return Observed(
         turns=len(answers),
-        capabilities=dict(use.turns_with),
+        capabilities=dict(use.matched),
         examples=examples,
-        phrases=dict(phrases),
+        phrases=phrases(history).counts,
         first_prompt=answers[0].usage.prompt if answers else None,
         egress=dict(Counter(f"{event.host} {event.verdict}" for event in history if event.type == "egress")),
         sandbox=_mapping(run.get("sandbox")),

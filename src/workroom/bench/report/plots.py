@@ -28,7 +28,7 @@ PAGE_COLOURS: Final = {
 _WIDTH = 6.0  # inches
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
-    "font.size": 9.0,
+    "font.size": 11.0,
     "text.color": _INK,
     "text.parse_math": False,  # a suite may be called $x$
     "axes.facecolor": "none",
@@ -89,7 +89,7 @@ def _rows(table: Table, *names: str) -> list[tuple[Any, ...]]:
 def _axes(rows: int, *, label: str) -> "tuple[Figure, Axes]":
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_WIDTH, 0.9 + 0.27 * rows), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, 1.0 + 0.3 * rows), layout="constrained")
     axes = figure.subplots()
     axes.grid(axis="x")
     axes.set_xlabel(label)

@@ -74,6 +74,8 @@ class DockerBackend:
 class DockerGuest:
     """A running container, as its host sees it."""
 
+    packs_inside = True
+
     def __init__(self, engine: Engine, name: str, image: Image, limits: Limits, sock: socket.socket, pid: int) -> None:
         self.socket = sock
         self.pid = pid
@@ -91,6 +93,9 @@ class DockerGuest:
 
     def memory(self) -> int | None:
         return self._cgroup.memory()
+
+    def memory_peak(self) -> int | None:
+        return self._cgroup.memory_peak()
 
     def last_words(self) -> str:
         return ""  # a start that fails is told by `start` already, before there is a guest
@@ -113,6 +118,10 @@ class DockerGuest:
             raise SandboxUnavailable(
                 f"the files of the sandbox could not be copied ({error.strerror}): name a roomier directory in TMPDIR"
             ) from error
+
+    async def seal(self, path: str, size: int) -> None:  # noqa: ARG002
+        """A container's mounts are its daemon's: what is writable at its start stays so."""
+        raise ConfigError("read_only needs the bwrap backend: leave out --sandbox docker")
 
     async def checkpoint(self, target: Path) -> None:
         await self.save(target, whole=True, durable=True)

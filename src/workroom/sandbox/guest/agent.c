@@ -422,9 +422,8 @@ static void handle_file(uint32_t id, char kind, const char *p) {
       _exit(file_read(p + 17, part[0], part[1], p[16]));
     }
     if (kind == K_WRITE) _exit(file_write(p + 1, *p));
-    uint32_t most;
-    memcpy(&most, p, 4);
-    _exit(file_list(p + 4, most));
+    uint32_t most = u32(&p), levels = u32(&p);
+    _exit(file_list(p, most, levels));
   }
   if (pid < 0) send_exit(id, EAGAIN, 0, 0, 0, 0, 0);
   else {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,27 +51,50 @@ static int make_parents(char *path) {
   return 0;
 }
 
-/* Through a temporary file and rename, so that a reader never sees half of it and a full disk leaves the old one. */
+static int in_read_only_directory(const char *path) {
+  static char directory[PATH_MAX];
+  snprintf(directory, sizeof directory, "%s", path);
+  char *slash = strrchr(directory, '/');
+  slash[slash == directory] = 0;
+  return access(directory, W_OK) < 0 && errno == EROFS;
+}
+
+/* Of a sealed sandbox (see seal.c): the one file that can be written has a limit, and no room for another beside it. */
+static int write_in_place(const char *path) {
+  struct stat contents;
+  struct rlimit limit;
+  int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0 || fstat(0, &contents) < 0 || getrlimit(RLIMIT_FSIZE, &limit) < 0) return errno;
+  if (limit.rlim_cur != RLIM_INFINITY && (rlim_t)contents.st_size > limit.rlim_cur) return EFBIG;
+  if (ftruncate(fd, 0) < 0) return errno;
+  int error = copy(0, fd, UINT64_MAX);
+  return close(fd) < 0 && !error ? errno : error;
+}
+
+/* Through a temporary file and rename, so that a reader never sees half of it and a full disk leaves the old one.
+ * Where only the file itself can be written, an empty one counts as none. */
 int file_write(const char *path, int exclusive) {
   static char target[PATH_MAX], temporary[PATH_MAX + 32];
   struct stat st;
   mode_t mode = 0644;
-  int known = 0;
+  int known = 0, alone = 0;
   if (strlen(path) >= sizeof target) return ENAMETOOLONG;
   if (path[strlen(path) - 1] == '/') return EISDIR;
   strcpy(target, path);
   int error = make_parents(target);
   if (error) return error;
   if (lstat(path, &st) == 0) {
-    if (exclusive) return EEXIST;
+    if (exclusive && (st.st_size || !S_ISREG(st.st_mode) || !in_read_only_directory(path))) return EEXIST;
     if (S_ISLNK(st.st_mode) && !realpath(path, target)) return errno;
     if (stat(target, &st) < 0) return errno;
     if (S_ISDIR(st.st_mode)) return EISDIR;
     if (!S_ISREG(st.st_mode)) return ENODEV;
     mode = st.st_mode & 07777;
     known = 1;
+    alone = in_read_only_directory(target);
   } else if (errno != ENOENT) return errno;
 
+  if (alone) return write_in_place(target);
   snprintf(temporary, sizeof temporary, "%s", target);
   snprintf(strrchr(temporary, '/') + 1, 32, ".workroom.%d", (int)getpid());
   int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -93,7 +117,7 @@ int make_directories(char *path) {
 
 static uint32_t left, room;
 
-static int list(int parent, const char *name, const char *prefix) {
+static int list(int parent, const char *name, const char *prefix, uint32_t levels) {
   int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), error = 0;
   if (fd < 0) return errno;
   DIR *dir = fdopendir(fd);
@@ -110,13 +134,13 @@ static int list(int parent, const char *name, const char *prefix) {
     room -= (uint32_t)length;
     char kind = S_ISREG(st.st_mode) ? 'f' : S_ISDIR(st.st_mode) ? 'd' : S_ISLNK(st.st_mode) ? 'l' : 'o';
     printf("%c %lld %s%c", kind, (long long)st.st_size, path, 0);
-    if (kind == 'd') {
+    if (kind == 'd' && levels != 1) {
       char *below = malloc(length + 2);
       if (!below) { error = ENOMEM; break; }
       memcpy(below, path, length);
       strcpy(below + length, "/");
       /* A directory that cannot be read is left out; only the bound on entries ends the walk. */
-      if (list(fd, entry->d_name, below) == EFBIG) error = EFBIG;
+      if (list(fd, entry->d_name, below, levels ? levels - 1 : 0) == EFBIG) error = EFBIG;
       free(below);
     }
   }
@@ -124,9 +148,9 @@ static int list(int parent, const char *name, const char *prefix) {
   return error;
 }
 
-int file_list(const char *path, uint32_t max_entries) {
+int file_list(const char *path, uint32_t max_entries, uint32_t levels) {
   left = max_entries;
   room = LIST_BYTES;
-  int error = list(AT_FDCWD, path, "");
+  int error = list(AT_FDCWD, path, "", levels);
   return fflush(stdout) ? errno : error;
 }

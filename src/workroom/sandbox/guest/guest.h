@@ -1,6 +1,7 @@
-/* The guest binary: one small static program with three uses.
+/* The guest binary: one small static program with four uses.
  *
  *   guest launch ...   outside: prepares a private mount namespace, drops to an unprivileged user, executes bubblewrap
+ *   guest seal ...     outside: makes the files of a running sandbox read-only
  *   guest agent ...    inside, as process 1: runs commands and file operations for the host over one inherited socket
  *   guest job ...      inside, as a command of the host: starts, looks at and lists commands that outlive their call
  *
@@ -14,7 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PROTOCOL_VERSION 2
+#define PROTOCOL_VERSION 3
 #define CONTROL_FD 3
 #define FRAME_HEADER 9
 #define MAX_REQUEST (8u << 20)
@@ -27,7 +28,7 @@ enum kind {
   K_READ = 'R',    /* u64 offset, u64 limit, u8 whole (more than the limit is EFBIG), path\0; answered by K_OUT and
                     * K_EXIT (errno) */
   K_WRITE = 'W',   /* u8 exclusive, path\0; contents as passed descriptor; answered by K_EXIT (errno) */
-  K_LIST = 'L',    /* u32 max entries, path\0; answered by K_OUT records and K_EXIT (errno) */
+  K_LIST = 'L',    /* u32 max entries, u32 levels (0: all), path\0; answered by K_OUT records and K_EXIT (errno) */
   K_DIRS = 'D',    /* path\0 ...: makes directories and their parents; answered by K_EXIT (errno) */
   K_SWEEP = 'S',   /* kills every process but process 1; answered by K_EXIT */
   K_COUNT = 'N',   /* answered by K_EXIT: how many processes there are besides process 1 */
@@ -47,6 +48,7 @@ int launch_main(int argc, char **argv);
 int idmap_main(int argc, char **argv);
 int confine_main(int argc, char **argv);
 int agent_main(int argc, char **argv);
+int seal_main(int argc, char **argv);
 int job_main(int argc, char **argv);
 int seccomp_install(void);
 int seccomp_print(void);
@@ -67,7 +69,7 @@ int waits_for_input(pid_t pid, ino_t pipe);
 /* File operations; run in a child process. They read descriptor 0, write descriptor 1 and return 0 or an errno. */
 int file_read(const char *path, uint64_t offset, uint64_t limit, int whole);
 int file_write(const char *path, int exclusive);
-int file_list(const char *path, uint32_t max_entries);
+int file_list(const char *path, uint32_t max_entries, uint32_t levels);
 /* In the caller's own process: makes a directory and its parents. */
 int make_directories(char *path);
 

@@ -12,11 +12,11 @@ def phrases(results: Results) -> Table:
         for place, attempts in results.sound.items()
     }
     kinds = list(dict.fromkeys(kind for some in seen.values() for one in some for kind in one.phrases))
-    rows: list[tuple[Cell, ...]] = [
-        (suite, mode, len(some), *(sum(one.phrases.get(kind, 0) for one in some) / len(some) for kind in kinds))
-        for (suite, mode), some in seen.items()
-        if some
-    ]
+    rows: list[tuple[Cell, ...]] = []
+    for (suite, mode), some in seen.items():
+        if responses := sum(one.turns for one in some):
+            counts = (sum(one.phrases.get(kind, 0) for one in some) for kind in kinds)
+            rows.append((suite, mode, responses, *(count / responses for count in counts)))
     return Table(
         "phrases",
         "Behaviour in words",

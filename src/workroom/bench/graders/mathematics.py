@@ -1,0 +1,86 @@
+r"""Mathematics by math-verify: what is in the answer's last box against the reference, as expressions.
+
+Its own time-outs are off: they work by signals, and the pool ends what takes too long.
+"""
+
+import logging
+from functools import lru_cache
+from typing import Any
+
+from workroom.bench.graders.statement import boxed, unescaped
+from workroom.bench.score import Score
+from workroom.task import Task
+
+
+def grade(task: Task, answer: str) -> Score:
+    """1 where the answer equals the reference. `extracted`: the content of the box, else what was read as mathematics.
+
+    Raises RecursionError and MemoryError, after which the process is not to be used again.
+    """
+    reference, content = _content(task.answer or ""), boxed(answer)
+    if content is not None and _squeezed(_content(content)) == _squeezed(reference):
+        return Score(1.0, extracted=content)  # some of physics take math-verify many seconds
+    return compare(reference, content, answer)
+
+
+def compare(reference: str, content: str | None, answer: str) -> Score:
+    """The verdict of math-verify on the content of a box, or on a whole answer without one."""
+    expected = _parsed_reference(_boxed(reference))
+    if not expected:
+        return Score(None, f"math-verify cannot read the reference answer {reference!r:.200}", content)
+    given = _parsed(_boxed(content) if content is not None else unescaped(answer))
+    errors: list[str] = []
+    right = any(_equal(one, other, errors) for one in expected for other in given)
+    extracted = content if content is not None else _read(given)
+    return Score(float(right), extracted=extracted, details={"errors": errors} if errors and not right else {})
+
+
+def _content(text: str) -> str:
+    """What is in the box of a text, or the text: without the signs of display mathematics."""
+    return (boxed(text) or text).strip().removeprefix("$$").removesuffix("$$").strip()
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def _boxed(content: str) -> str:
+    """In a box, as both sides are parsed."""
+    return rf"\boxed{{{_content(content)}}}"
+
+
+def _parsed(text: str) -> list[Any]:
+    """What math-verify reads: an expression, and the text of it."""
+    from math_verify import (  # type: ignore[import-untyped]
+        ExprExtractionConfig,
+        LatexExtractionConfig,
+        parse,
+    )
+
+    # It warns that its time-outs are off.
+    logging.getLogger("math_verify").setLevel(logging.ERROR)
+    found: list[Any] = parse(
+        text, [LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig()], parsing_timeout=None
+    )
+    return found
+
+
+# A reference is met again in every repeat and mode.
+_parsed_reference = lru_cache(maxsize=256)(_parsed)
+
+
+def _equal(expected: Any, given: Any, errors: list[str]) -> bool:
+    """Whether the two are equal; those that cannot be compared are not, and `errors` says so."""
+    from math_verify import verify
+
+    try:
+        return bool(verify(expected, given, timeout_seconds=None, raise_on_error=True))
+    except (RecursionError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - such as a set with a matrix
+        errors.append(f"{type(error).__name__}: {error}"[:200])
+        return False
+
+
+def _read(given: list[Any]) -> str | None:
+    return next((text for text in given if isinstance(text, str)), None)

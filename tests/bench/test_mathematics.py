@@ -1,0 +1,129 @@
+"""Mathematics by math-verify, and where boxes are."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from workroom.bench.graders import mathematics
+from workroom.bench.graders.statement import boxed
+from workroom.task import Task
+
+DATA = Path(os.environ.get("WORKROOM_DATA") or Path(__file__).parents[2] / "../shared/data").resolve()
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        (r"\boxed{5}", "5"),
+        (r"so $\boxed{\frac{1}{2}}$.", r"\frac{1}{2}"),
+        (r"\boxed{1} then \boxed{2}", "2"),
+        (r"\boxed{1} then \boxed{2", "1"),
+        (r"\boxed{\boxed{5}}", "5"),
+        (r"\fbox{\boxed{ \boxed{5} }}", "5"),
+        (r"\boxed{a + \fbox{b}}", r"a + \fbox{b}"),
+        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
+        (r"\boxed{\left\{x : x > 0\right\}}", r"\left\{x : x > 0\right\}"),
+        (r"\boxed {7}", "7"),
+        (r"\boxed 7", "7"),
+        (r"$\boxed 12$ is it", "12"),
+        (r"\fbox{7}", "7"),
+        (r"\\boxed{7}", "7"),  # escaped once too often
+        ("\boxed{\frac{1}{2}}", r"\frac{1}{2}"),  # by a shell
+        (r"\boxed{}", None),
+        (r"put it in \boxed{}. It is \boxed{3}", "3"),
+        (r"It is \boxed{3}; I put it in \boxed{}", "3"),
+        (r"} \boxed{3}", "3"),
+        (r"{ \boxed{3}", "3"),
+        (r"\boxed", None),
+        ("no box", None),
+        ("", None),
+        ("{" * 1000, None),
+    ],
+)
+def test_boxes(text: str, content: str | None) -> None:
+    assert boxed(text) == content
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "value"),
+    [
+        ("42", r"\boxed{42}", 1.0),
+        ("42", "42", 1.0),
+        ("42", "The answer is 42.", 1.0),
+        ("42", r"First 41. \boxed{41} No: \boxed{42}", 1.0),
+        ("42", r"\boxed{42}, not \boxed{41}", 0.0),
+        ("42", r"\boxed{43}", 0.0),
+        ("42", "I do not know.", 0.0),
+        (r"\frac{1}{2}", r"\boxed{0.5}", 1.0),
+        (r"\frac{1}{2}", r"\boxed{1/2}", 1.0),
+        (r"\frac{1}{2}", r"\boxed{\dfrac12}", 1.0),
+        (r"x^2+2x+1", r"\boxed{(x+1)^2}", 1.0),
+        (r"x^2+2x+1", r"\boxed{(x-1)^2}", 0.0),
+        (r"\{1, 2\}", r"\boxed{\{2, 1\}}", 1.0),
+        ("1, 2", r"\boxed{2, 1}", 1.0),
+        ("(1, 2)", r"\boxed{(1, 2)}", 1.0),
+        ("(1, 2)", r"\boxed{(2, 1)}", 0.0),
+        (r"[0, \infty)", r"\boxed{[0,\infty)}", 1.0),
+        (r"[0, \infty)", r"\boxed{(0,\infty)}", 0.0),
+        (r"60\%", r"\boxed{60\%}", 1.0),
+        ("60", r"\boxed{60\%}", 1.0),
+        (r"5\text{ cm}", r"\boxed{5}", 1.0),
+        ("5", r"\boxed{5\text{ cm}}", 1.0),
+        (r"\text{Evelyn}", r"\boxed{\text{Evelyn}}", 1.0),
+        (r"\boxed{7}", r"\boxed{7}", 1.0),
+        ("$$\nA = \\frac{1}{2}x\n$$", r"\boxed{\frac{x}{2}}", 1.0),
+        ("1,000", r"\boxed{1000}", 1.0),
+        ("3", r"\boxed{x = 3}", 1.0),
+        ("3", r"\boxed{\begin{pmatrix} 1 \\ 2 \end{pmatrix}}", 0.0),
+        ("3", r"\boxed{" + "(" * 500, 0.0),
+        ("3", "\0\x08\ud800", 0.0),
+    ],
+)
+def test_equality(gold: str, answer: str, value: float) -> None:
+    assert mathematics.grade(Task("?", answer=gold), answer).value == value
+
+
+def test_what_was_read() -> None:
+    task = Task("?", answer="1/2")
+    assert mathematics.grade(task, r"\boxed{\frac12}").extracted == r"\frac12"
+    assert mathematics.grade(task, "It is 0.5, I think.").extracted == "0.5"
+    assert mathematics.grade(task, "No idea.").extracted is None
+
+
+def golds(pattern: str) -> list[tuple[str, str]]:
+    """The ids and references of the files that match."""
+    paths = sorted(DATA.glob(pattern))
+    if not paths:
+        pytest.skip(f"there is no {pattern} below {DATA}: set WORKROOM_DATA")
+    lines = [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").split("\n") if line]
+    return [(line["id"], line["answer"]) for line in lines if str(line["grader"]).startswith("math_verify")]
+
+
+def unlike_themselves(references: list[tuple[str, str]]) -> list[str]:
+    """The ids of references that math-verify does not find equal to themselves."""
+    found = []
+    for name, gold in references:
+        content = gold.strip().strip("$")
+        if mathematics.compare(gold, content, f"\\boxed{{{content}}}").value != 1.0:
+            found.append(name)
+    return found
+
+
+def test_every_reference_equals_itself() -> None:
+    references = golds("math/*.jsonl")
+    assert len(references) >= 100
+    assert unlike_themselves(references) == []
+
+
+def test_references_of_physics_equal_themselves() -> None:
+    # The shortest: of the longest each takes math-verify up to ten seconds. All 39 did when all were tried.
+    references = sorted(golds("physics/phybench*.jsonl"), key=lambda reference: len(reference[1]))
+    assert unlike_themselves(references[:8]) == []
+
+
+def test_what_is_written_alike_is_equal_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mathematics, "compare", None)
+    task = Task("?", answer="$$\nA = \\frac{1}{2} x\n$$")
+    assert mathematics.grade(task, r"\boxed{A=\frac{1}{2}x}").value == 1.0
