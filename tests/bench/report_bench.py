@@ -40,7 +40,7 @@ def make_bench(
     path: Path,
     scores: Mapping[tuple[str, str], Sequence[Sequence[float | None]]],
     *,
-    config: Mapping[str, Any] | None = None,
+    run: Mapping[str, Any] | None = None,
     commands: Mapping[str, Sequence[str]] = COMMANDS,
     named: Callable[[str, int], str] = lambda suite, number: f"{suite}-{number}",
     reason: str = "the grader took longer than 30 s",
@@ -58,7 +58,12 @@ def make_bench(
     }
     arms = list(dict.fromkeys(mode for _, mode in scores))
     repeats = max((len(values) for some in scores.values() for values in some), default=1)
-    settings = {"model": "scripted/model", "arms": arms, "repeats": repeats, "concurrency": 4, **(config or {})}
+    settings = {
+        "bench": {"suites": list(items), "arms": arms, "repeats": repeats},
+        "run": {"model": "scripted/model", **(run or {})},
+        "origins": dict.fromkeys(("model", *(run or {})), "flag"),
+        "suites": {suite: {"path": suite, "repeats": repeats} for suite in items},
+    }
     bench = BenchDirectory.create(path, settings, tasks)
     for (suite, mode), values in scores.items():
         for task, repeated in zip(tasks[suite], values, strict=False):

@@ -41,7 +41,7 @@ def test_a_line_becomes_a_task(tmp_path: Path, suite: Suite) -> None:
         "source": "s",
     }
     [task] = load_tasks(suite, write(tmp_path / "d.jsonl", "", line, ""))
-    assert task == Task(text, "a", "biomed", {"in/a.txt": text}, "B", ("x", "y"), None, {"k": 1})
+    assert task == Task(text, "a", "biomed", {"in/a.txt": text}, "B", ("x", "y"), None, {"source": "s", "k": 1})
 
 
 def test_what_is_left_out(tmp_path: Path) -> None:

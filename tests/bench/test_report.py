@@ -21,10 +21,12 @@ from workroom.bench.report.reading import read_attempts
 from workroom.bench.report.results import Results
 from workroom.bench.report.table import Interval, Table, show
 from workroom.bench.report.tables import all_tables
-from workroom.bench.report.tables.throughput import busy_seconds, most_at_once, quantile
+from workroom.bench.report.tables.throughput import busy_seconds, mean_at_once, most_at_once, quantile
 from workroom.bench.statistics import mean_interval, paired_difference
 from workroom.bench.store import Attempt, BenchDirectory, Key
 from workroom.task import Task
+from workroom.trajectory.events import Event
+from workroom.trajectory.reader import load_events
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "col"}
 
@@ -193,8 +195,10 @@ def test_tokens_time_and_memory(bench: BenchDirectory) -> None:
     assert sandbox["total"] == 400 + sandbox["completion"] + 40
     assert sandbox["processed"] == 1200 + sandbox["completion"]
     assert sandbox["times_llm"] == pytest.approx(sandbox["total"] / llm["total"])
+    at_once = mean_at_once(list(bench.attempts.values())) or 0
+    assert at_once == pytest.approx(2.4, abs=0.1)  # 10 to 14 s each, and one begun every 5 s
     for row in rows_of(tables["throughput"]):
-        assert row["queries_a_minute"] == pytest.approx(60 * 4 / row["mean_seconds"])
+        assert row["queries_a_minute"] == pytest.approx(60 * at_once / row["mean_seconds"])
     assert any("As it went: 43 attempts" in note for note in tables["throughput"].notes)
     facts = {row["fact"]: row for row in rows_of(tables["infrastructure"])}
     assert facts["memory at the peak, highest"]["value"] == 50 + 42
@@ -222,7 +226,7 @@ def test_what_models_write_is_text_only(tmp_path: Path) -> None:
     bench = make_bench(
         tmp_path / "bench",
         {("<b>$x$", "llm"): [[1.0], [0.0]], ("<b>$x$", "sandbox"): [[None], [1.0]]},
-        config={"model": f"openai/{evil}", "base_url": "https://user:secret@models.example/v1?key=secret"},
+        run={"model": f"openai/{evil}", "base_url": "https://user:secret@models.example/v1?key=secret"},
         commands={"<b>$x$": (f"cat report.txt # {evil}",)},
         named=lambda suite, number: f"=1+1|{number}{evil}",
         reason=f"@{evil}",
@@ -276,8 +280,12 @@ def test_a_bench_without_tasks(tmp_path: Path) -> None:
 def test_events_are_read_once(bench: BenchDirectory, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = read_attempts(bench, folder)
     seen: list[Path] = []
-    load = reading.load_events
-    monkeypatch.setattr(reading, "load_events", lambda place: seen.append(place) or load(place))
+
+    def load(place: Path) -> list[Event]:
+        seen.append(place)
+        return load_events(place)
+
+    monkeypatch.setattr(reading, "load_events", load)
     calls: list[tuple[int, int]] = []
     assert read_attempts(bench, folder, lambda done, total: calls.append((done, total))) == first
     assert seen == []

@@ -52,8 +52,13 @@ class Item:
             answer=self._answer(choices, effective),
             choices=choices,
             grader=grader,
-            meta=self._get("meta", lambda value: isinstance(value, dict), "an object") or {},
+            meta=self._origin() | (self._get("meta", lambda value: isinstance(value, dict), "an object") or {}),
         )
+
+    def _origin(self) -> dict[str, Any]:
+        """Where it is from, which the report tells."""
+        found = {name: self._get(name, _is_text, "text") for name in ("source", "license", "licence")}
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def id(self) -> str:

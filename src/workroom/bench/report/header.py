@@ -2,14 +2,17 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from workroom.bench.outcomes import unscored
-from workroom.bench.report.results import Results
+from workroom.bench.report.results import Results, section
 from workroom.bench.report.table import show
 from workroom.bench.report.tables.scores import differences_of, verdict
+from workroom.bench.suite import find_suite
 from workroom.config import redact_url
+from workroom.errors import ConfigError
+from workroom.task import Task
 
 _MEANING = {
     "better": "the sandbox helps",
@@ -21,7 +24,7 @@ Facts = list[tuple[str, list[tuple[str, str]]]]
 
 def title(results: Results) -> str:
     """The heading."""
-    model = results.bench.config.get("model")
+    model = section(results.bench.config, "run").get("model")
     return f"Bench of {model}" if model else "Bench"
 
 
@@ -95,27 +98,49 @@ def _versions(results: Results) -> Iterator[tuple[str, str]]:
 def _data(results: Results) -> Iterator[tuple[str, str]]:
     """Where the tasks of each suite come from, and under which licence."""
     for suite, tasks in results.bench.tasks.items():
-        origins: Counter[str] = Counter()
-        for task in tasks:
-            source, licence = task.meta.get("source"), task.meta.get("license") or task.meta.get("licence")
-            origins[f"{_place(source)}, {licence or 'licence not told'}" if source or licence else ""] += 1
+        origins = Counter(_origin(task) for task in tasks)
         parts = [f"{count:,} from {origin}" for origin, count in origins.most_common() if origin]
-        yield suite, "; ".join([f"{len(tasks):,} tasks", *parts])
+        yield suite, "; ".join([f"{len(tasks):,} tasks", *(parts or _source(results, suite))])
 
 
-def _place(source: Any) -> str:
-    """Where an item comes from, without the item's own place in it."""
-    return str(source).partition("#")[0] if source else "a source not told"
+def _origin(task: Task) -> str:
+    """What a data file says of it."""
+    source, licence = task.meta.get("source"), task.meta.get("license") or task.meta.get("licence")
+    if not source and not licence:
+        return ""
+    return f"{source or 'a source that is not told'} ({licence or 'licence not told'})"
+
+
+def _source(results: Results, suite: str) -> list[str]:
+    """The data set of the hub, where the tasks come from one that the suite names."""
+    bench = section(results.bench.config, "bench")
+    if bench.get("data"):
+        return ["from " + ", ".join(map(str, bench["data"])) + " (licence not told)"]
+    try:
+        found = find_suite(str(section(section(results.bench.config, "suites"), suite).get("path", suite)))
+        source = None if found.data is not None and not bench.get("source") else found.source(bench.get("source"))
+    except ConfigError:  # a suite of the user's that is here no more
+        return []
+    if source is None:
+        return []
+    revision = f" at {source.revision}" if source.revision else ""
+    return [f"from the hub's {source.hub}{revision} ({source.licence})"]
 
 
 def _flat(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Every setting. Where each came from is told by the command."""
     for name, value in config.items():
+        if name == "origins":
+            continue
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}.")
-        elif name == "base_url" and isinstance(value, str):
-            yield f"{before}{name}", redact_url(value)
         else:
-            yield f"{before}{name}", _words(value)
+            yield f"{before}{name}", _words(_safe(name, value))
+
+
+def _safe(name: str, value: Any) -> Any:
+    """The value without a key or a password."""
+    return redact_url(value) if name == "base_url" and isinstance(value, str) else value
 
 
 def _words(value: Any) -> str:
@@ -127,19 +152,34 @@ def _words(value: Any) -> str:
 
 
 def commands(results: Results) -> list[str]:
-    """What makes this bench and this report again."""
-    config, place = results.bench.config, results.bench.path.name
-    told = config.get("command")
-    first = told if isinstance(told, str) else shlex.join(map(str, told)) if told else _run_command(results)
-    return [first, *(shlex.join(("workroom", "bench", verb, place)) for verb in ("grade", "report"))]
+    """What makes this bench and this report again. Secrets and what the bench found by itself are not in it."""
+    place = results.bench.path.resolve().name
+    run = shlex.join([*_run_command(results), "-o", place])
+    return [run, *(shlex.join(("workroom", "bench", verb, place)) for verb in ("grade", "report"))]
 
 
-def _run_command(results: Results) -> str:
-    """From the configuration, where the command itself is not recorded."""
+def _run_command(results: Results) -> list[str]:
+    """The words of `bench run` that give the same configuration."""
     config = results.bench.config
-    words = ["workroom", "bench", "run", ",".join(results.suites)]
-    for key in ("model", "data", "repeats", "limit", "seed"):
-        value = config.get(key)
-        if isinstance(value, (str, int)) and not isinstance(value, bool):
-            words += [f"--{key}", str(value)]
-    return shlex.join([*words, "-o", results.bench.path.name])
+    bench, judge = section(config, "bench"), section(config, "judge")
+    suites = section(config, "suites")
+    paths = [str(section(suites, suite).get("path", suite)) for suite in results.suites]
+    words = ["workroom", "bench", "run", ",".join(paths)]
+    modes = [mode for mode in results.modes if "+" not in mode]
+    words += ["--mode", "both" if len(modes) > 1 else modes[0]] if modes else []
+    words += _options("--arm", (mode for mode in results.modes if "+" in mode))
+    for name in ("repeats", "limit", "source"):
+        words += _options(f"--{name}", [bench[name]] if name in bench else [])
+    words += _options("--data", bench.get("data", ()))
+    words += ["--ids", ",".join(map(str, bench["ids"]))] if bench.get("ids") else []
+    words += ["--shuffle"] if bench.get("shuffle") else []
+    for name in ("model", "base_url"):
+        words += _options(f"--judge-{name.replace('_', '-')}", [_safe(name, judge[name])] if name in judge else [])
+    run = section(config, "run")
+    for key in section(config, "origins"):  # what somebody set
+        words += _options(f"--{key.replace('_', '-')}", [_safe(key, run[key])] if key in run else [])
+    return words
+
+
+def _options(flag: str, values: Iterable[Any]) -> list[str]:
+    return [word for value in values for word in (flag, str(value))]

@@ -60,7 +60,7 @@ def observe(events: "Sequence[Event]", run: Mapping[str, Any]) -> Observed:
             examples.append(Example(evidence.capability, evidence.turn, evidence.rule, excerpt))
     return Observed(
         turns=len(answers),
-        capabilities=dict(use.matched),
+        capabilities={str(name): count for name, count in use.matched.items()},
         examples=examples,
         phrases=phrases(history).counts,
         first_prompt=answers[0].usage.prompt if answers else None,

@@ -54,11 +54,12 @@ class Results:
     @cached_property
     def planned(self) -> int | None:
         """How many attempts the bench was to make, None where its configuration does not tell."""
-        modes = planned_modes(self.bench.config)
-        if not modes:
+        arms = planned_modes(self.bench.config)
+        if not arms:
             return None
-        tasks = sum(len(tasks) * repeats(self.bench.config, suite) for suite, tasks in self.bench.tasks.items())
-        return tasks * len(modes)
+        return len(arms) * sum(
+            len(tasks) * repeats(self.bench.config, suite) for suite, tasks in self.bench.tasks.items()
+        )
 
     def score(self, attempt: Attempt) -> ScoreLine | None:
         """Its score; None where it was not graded."""
@@ -76,17 +77,19 @@ class Results:
         return Link(text, (Path("..") / place).as_posix() + f"/{file}")
 
 
+def section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A table of `config.toml`, empty where it has none of that name."""
+    value = config.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
 def planned_modes(config: Mapping[str, Any]) -> list[str]:
     """The arms that a bench's configuration names."""
-    modes = config.get("arms") or config.get("modes") or config.get("mode") or ()
-    if modes == "both":
-        return ["llm", "sandbox"]
-    return [modes] if isinstance(modes, str) else [str(mode) for mode in modes]
+    arms = section(config, "bench").get("arms")
+    return [str(arm) for arm in arms] if isinstance(arms, list) else []
 
 
 def repeats(config: Mapping[str, Any], suite: str) -> int:
-    """How often each task of a suite is attempted: one number for all suites, or a table by suite."""
-    value = config.get("repeats", 1)
-    if isinstance(value, Mapping):
-        value = value.get(suite, 1)
+    """How often each task of a suite is to be attempted in each arm."""
+    value = section(section(config, "suites"), suite).get("repeats", 1)
     return value if isinstance(value, int) else 1

@@ -12,7 +12,7 @@ from workroom.bench.report.table import Cell, Column, Table
 from workroom.bench.report.tables.throughput import most_at_once, quantile
 
 _MIB = 1 << 20
-_BYTES = ("memory", "disk")  # limits that are sizes
+_BYTES = ("memory", "disk", "output")  # limits that are sizes
 
 
 def infrastructure(results: Results) -> Table:

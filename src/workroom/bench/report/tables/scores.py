@@ -6,7 +6,15 @@ from workroom.bench.outcomes import coverage, scores_by_item
 from workroom.bench.report.notes import notes
 from workroom.bench.report.results import Results
 from workroom.bench.report.table import Cell, Column, Interval, Table
-from workroom.bench.statistics import Difference, holm, items_needed, mean_interval, paired_difference, passes
+from workroom.bench.statistics import (
+    Difference,
+    holm,
+    items_needed,
+    mean_interval,
+    mean_over,
+    paired_difference,
+    passes,
+)
 
 LEVEL = 0.05
 _NEGLIGIBLE = 10_000_000  # items; a difference that needs more is none
@@ -45,7 +53,8 @@ def differences(results: Results) -> Table:
     rows: list[tuple[Cell, ...]] = []
     methods: dict[str, None] = {}
     for first, second in contrasts(results):
-        for suite, (difference, p) in differences_of(results, first, second).items():
+        found = differences_of(results, first, second)
+        for suite, (difference, p) in found.items():
             sides = [_sides(results, suite, mode) for mode in (first, second)]
             rows.append(
                 (
@@ -67,6 +76,10 @@ def differences(results: Results) -> Table:
                 )
             )
             methods[difference.method] = None
+        if len(found) > 1:
+            mean = mean_over([difference for difference, _ in found.values()])
+            middle = (mean.mean, Interval(mean.low, mean.high))
+            rows.append(("mean of suites", f"{first} − {second}", *middle, *[None] * 4, mean.items, *[None] * 6))
     return Table(
         "differences",
         "What the sandbox changes",
@@ -95,9 +108,8 @@ def differences(results: Results) -> Table:
 def _difference_notes(rows: Sequence[object], methods: Mapping[str, None]) -> tuple[str, ...]:
     if not rows:
         return notes("differences", "empty")
-    return notes(
-        "differences", "paired", "methods", "corrected", "needed", "scored", methods="; ".join(methods), level=LEVEL
-    )
+    names = ("paired", "methods", "corrected", "needed", "over", "scored")
+    return notes("differences", *names, methods="; ".join(methods), level=LEVEL)
 
 
 def means(results: Results) -> Table:

@@ -17,8 +17,7 @@ def throughput(results: Results) -> Table:
         of_arm = [one for (_, other), attempts in results.sound.items() if other == mode for one in attempts]
         if of_arm:
             groups.append(("all", mode, of_arm))
-    concurrency = results.bench.config.get("concurrency")
-    at_once = concurrency if isinstance(concurrency, int) else None
+    at_once = mean_at_once(list(results.bench.attempts.values()))
     rows = [_row(suite, mode, attempts, at_once, results) for suite, mode, attempts in groups]
     return Table(
         "throughput",
@@ -41,32 +40,26 @@ def throughput(results: Results) -> Table:
     )
 
 
-def _notes(results: Results, at_once: int | None) -> tuple[str, ...]:
+def _notes(results: Results, at_once: float | None) -> tuple[str, ...]:
     attempts = list(results.bench.attempts.values())
-    names = ["seconds", "shares"]
-    if at_once is not None:
-        names.append("little")
-    names.append("times")
+    if at_once is None:
+        return notes("throughput", "seconds", "shares")
     wall = busy_seconds(attempts)
-    if wall <= 0:
-        return notes("throughput", *names, at_once=at_once)
     return notes(
         "throughput",
-        *names,
-        "wall",
+        *("seconds", "shares", "little", "times", "wall"),
         at_once=at_once,
         attempts=len(attempts),
         wall=wall,
         a_minute=60 * len(attempts) / wall,
-        under_way=sum(attempt.seconds for attempt in attempts) / wall,
     )
 
 
-def _row(suite: str, mode: str, attempts: list[Attempt], at_once: int | None, results: Results) -> tuple[Cell, ...]:
-    seconds = [attempt.seconds for attempt in attempts]
+def _row(suite: str, mode: str, attempts: list[Attempt], at_once: float | None, results: Results) -> tuple[Cell, ...]:
+    seconds = [seconds_of(attempt) for attempt in attempts]
     whole, mean = sum(seconds), fmean(seconds)
     plain = [
-        one.seconds
+        seconds_of(one)
         for (other, arm), some in results.sound.items()
         if arm == "llm" and suite in (other, "all")
         for one in some
@@ -86,6 +79,11 @@ def _row(suite: str, mode: str, attempts: list[Attempt], at_once: int | None, re
     )
 
 
+def seconds_of(attempt: Attempt) -> float:
+    """From its beginning to its end, the start of its sandbox and the bringing out of files included."""
+    return attempt.finished - attempt.started
+
+
 def quantile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least this share of the values does not pass."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
@@ -99,6 +97,12 @@ def busy_seconds(attempts: Iterable[Attempt]) -> float:
         busy += max(0.0, end - max(begin, until))
         until = max(until, end)
     return busy
+
+
+def mean_at_once(attempts: Sequence[Attempt]) -> float | None:
+    """How many of them were under way on average, while any was; None where no time passed."""
+    busy = busy_seconds(attempts)
+    return sum(map(seconds_of, attempts)) / busy if busy > 0 else None
 
 
 def most_at_once(attempts: Iterable[Attempt]) -> int:
