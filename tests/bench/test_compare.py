@@ -169,17 +169,20 @@ def test_names_are_models_and_directories_where_these_are_the_same(tmp_path: Pat
 
 
 def test_settings_that_differ_are_named(tmp_path: Path) -> None:
-    results = {"math": {"llm": LLM}}
-    one = make_bench(tmp_path / "one", results, {"model": "m", "run": {"temperature": 0.0, "seed": 1}, "repeats": 1})
-    two = make_bench(
-        tmp_path / "two", results, {"model": "m", "run": {"temperature": 1.0, "seed": 1}, "limit": 20, "repeats": 1},
-        grader="judge",
-    )  # fmt: skip
-    assert [(setting.name, setting.values) for setting in compare([one, two]).settings] == [
-        ("limit", ("–", "20")),
+    one = {"created": "1", "origins": {"seed": "flag"}, "run": {"model": "m", "temperature": 0.0}, "suites": {}}
+    two = {"created": "2", "origins": {}, "run": {"model": "m", "temperature": 1.0}, "bench": {"limit": 20}}
+    one["suites"] = {"math": {"digest": "a", "repeats": 4}}
+    two["suites"] = {"math": {"digest": "b", "repeats": 4}, "law": {"digest": "c"}}
+    first = make_bench(tmp_path / "one", {"math": {"llm": LLM}}, one)
+    second = make_bench(tmp_path / "two", {"math": {"llm": LLM}, "law": {"llm": LLM}}, two, grader="judge")
+    found = compare([first, second])
+    assert [(setting.name, setting.values) for setting in found.settings] == [
+        ("bench.limit", ("–", "20")),
         ("run.temperature", ("0.0", "1.0")),
         ("grader of math", ("mathematics", "judge")),
+        ("suites.math.digest", ("a", "b")),
     ]
+    assert [run.name for run in found.runs] == ["m (one)", "m (two)"]
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,13 @@ def test_t_quantile(p: float, freedom: float) -> None:
     assert t_quantile(p, freedom) == near(stats.t.ppf(p, freedom))
 
 
+@pytest.mark.parametrize("freedom", [1e6, 2e6, 1e9, 1e15])
+@pytest.mark.parametrize("t", [-3.0, 0.1, 1.96, 5.0])
+def test_t_with_ever_more_degrees_of_freedom(t: float, freedom: float) -> None:
+    assert t_tail(t, freedom) == near(stats.t.sf(t, freedom))
+    assert t_quantile(0.975, freedom) == near(stats.t.ppf(0.975, freedom))
+
+
 @quick
 @given(st.integers(1, 300), st.data())
 def test_binomial_test(items: int, data: st.DataObject) -> None:
@@ -100,13 +107,13 @@ def test_binomial_test_of_nothing_finds_nothing() -> None:
 @given(st.integers(1, 2000), st.sampled_from([0.8, 0.95, 0.99]), st.data())
 def test_intervals_of_shares(items: int, level: float, data: st.DataObject) -> None:
     hits = data.draw(st.integers(0, items))
-    test = stats.binomtest(hits, items)
-    for ours, method in (
-        (wilson(hits / items, items, level), "wilson"),
-        (clopper_pearson(hits, items, level), "exact"),
-    ):
-        theirs = test.proportion_ci(level, method)
-        assert (ours.low, ours.high) == (near(theirs.low), near(theirs.high))
+    theirs = stats.binomtest(hits, items).proportion_ci(level, "wilson")
+    assert wilson(hits / items, items, level) == (near(theirs.low), near(theirs.high))
+    # Not `proportion_ci("exact")`, which stops searching at 2e-12.
+    tail = (1 - level) / 2
+    low = stats.beta.ppf(tail, hits, items - hits + 1) if hits else 0.0
+    high = stats.beta.isf(tail, hits + 1, items - hits) if hits < items else 1.0
+    assert clopper_pearson(hits, items, level) == (near(low), near(high))
 
 
 @quick
@@ -138,6 +145,8 @@ def test_items_needed_of_the_textbooks() -> None:
     assert items_needed(1.0, 0.5) == 34
     assert items_needed(0.4, 0.0) is None
     assert items_needed(0.0, 0.2) == 2
+    # A difference of rounding only: (1.960 + 0.842)² · 10²⁴, less a little for the tail on the other side.
+    assert items_needed(1.0, 1e-12) == pytest.approx(7.84888e24, rel=1e-5)
 
 
 @quick

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from workroom.bench.compare.runs import Run, suites_of
 from workroom.trajectory.files import to_json
 
-ABSENT = "–"
+ABSENT: Final = "–"
+# When a bench was begun, and whether a setting came from a flag or a file: neither changes what is run.
+_NO_SETTINGS = ("created", "origins")
+_SUITES = "suites"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +22,25 @@ class Setting:
 
 
 def settings_of(runs: Sequence[Run]) -> list[Setting]:
-    """The keys of `config.toml` with different values, and the suites that were graded by different graders."""
-    flat = [dict(_flat(run.bench.config)) for run in runs]
-    names = sorted({name for settings in flat for name in settings})
-    found = [Setting(name, tuple(settings.get(name, ABSENT) for settings in flat)) for name in names]
-    for suite in suites_of(runs):
-        # A run that has not the suite is no difference in how it was graded.
-        graders = tuple(_graders(run, suite) for run in runs)
-        if len({text for text in graders if text != ABSENT}) > 1:
-            found.append(Setting(f"grader of {suite}", graders))
-    return [setting for setting in found if len(set(setting.values)) > 1]
+    """The keys of `config.toml` with different values, and the suites that were graded by different graders.
+
+    Of what is said of a suite only the runs count that have it.
+    """
+    general: list[dict[str, str]] = []
+    of_suites: list[dict[str, str]] = []
+    for run in runs:
+        config = {key: value for key, value in run.bench.config.items() if key not in _NO_SETTINGS}
+        suites = config.pop(_SUITES, {})
+        graders = {f"grader of {suite}": names for suite in suites_of(runs) if (names := _graders(run, suite))}
+        general.append(dict(_flat(config)))
+        of_suites.append(dict(_flat({_SUITES: suites})) | graders)
+    found = [setting for setting in _table(general) if len(set(setting.values)) > 1]
+    return found + [setting for setting in _table(of_suites) if len({*setting.values} - {ABSENT}) > 1]
+
+
+def _table(settings: Sequence[Mapping[str, str]]) -> Iterator[Setting]:
+    for name in sorted({name for some in settings for name in some}):
+        yield Setting(name, tuple(some.get(name, ABSENT) for some in settings))
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -41,4 +53,4 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
 
 def _graders(run: Run, suite: str) -> str:
     names = {line.grader for key, line in run.bench.scores.items() if key.suite == suite and line.score is not None}
-    return ", ".join(sorted(names)) or ABSENT
+    return ", ".join(sorted(names))
