@@ -11,7 +11,7 @@ def names(source: str) -> list[str]:
 
 
 def kinds(source: str) -> set[str]:
-    return {sight.kind for sight in read(source)} - {"call"}
+    return {str(sight.kind) for sight in read(source)} - {"call"}
 
 
 @pytest.mark.parametrize(
