@@ -82,6 +82,7 @@ def test_a_program_that_was_never_seen_is_taken_for_a_computation() -> None:
     ]
     assert used([bash("python3 scan.py documents/a.txt")]) == [{"computation", "files"}]
     assert used([bash("python3 --version; /usr/bin/env; source venv/bin/activate")]) == [set()]
+    assert used([bash("venv/bin/pip install x")], [bash("/root/.local/bin/x --help")]) == [{"external"}, set()]
 
 
 def test_scripts_that_run_each_other_come_to_an_end() -> None:
@@ -181,6 +182,13 @@ def test_what_a_resumed_run_has_put_aside_does_not_count() -> None:
 @pytest.mark.parametrize("name", ["execute_bash", "str_replace_editor", "submit", "python"])
 def test_arguments_that_are_none_have_no_hits(name: str, arguments: str) -> None:
     assert CallReader().read(name, arguments) == []
+
+
+def test_numbers_of_any_size_are_no_error() -> None:
+    huge = "9" * 5000
+    assert used([("execute_bash", {"command": "ls documents", "job": huge})]) == [{"files"}]
+    edit = editor("insert", "a.py", insert_line=huge, new_str="print(2 * 3)")
+    assert used([editor("create", "a.py", file_text="")], [edit], [bash("python3 a.py")])[2] == {"computation"}
 
 
 _PIECES = [

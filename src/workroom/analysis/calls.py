@@ -17,6 +17,7 @@ from workroom.analysis.workspace import Workspace
 
 EXCERPT: Final = 160  # characters
 _DEPTH = 5  # of scripts that run scripts
+_DIGITS = 19
 _MOST_COMMANDS = 20_000  # of one call that are looked at
 _SHELLS = frozenset("bash sh dash zsh".split())
 _PYTHONS = frozenset("python pypy ipython sage".split())
@@ -78,14 +79,13 @@ class CallReader:
         elif command == "str_replace":
             self._workspace.replace(path, _text(values, "old_str"), _text(values, "new_str"))
         elif command == "insert":
-            line = str(values.get("insert_line", 0))
-            self._workspace.insert(path, int(line) if line.isdecimal() else 0, _text(values, "new_str"))
+            self._workspace.insert(path, _number(values.get("insert_line")) or 0, _text(values, "new_str"))
 
     def _bash(self, values: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[Hit]:
         command = _text(values, "command")
-        job = values.get("job")
-        if isinstance(job, int | str) and str(job).isdecimal():  # a line of input for a program that runs
-            reads = self._jobs.get(int(job))
+        job = _number(values.get("job"))
+        if job is not None:  # a line of input for a program that runs
+            reads = self._jobs.get(job)
             if reads is not None:
                 yield from self._python(command, 0) if reads == "python" else self._shell(command, 0)
             return
@@ -191,7 +191,7 @@ class CallReader:
         if self._is_known("python", code) or depth > _DEPTH:
             return
         lines = code.split("\n")
-        for sight in _sights(code):
+        for sight in _sights(code[: python_code.LIMIT]):
             shown = lines[sight.line - 1].strip() if 0 < sight.line <= len(lines) else ""
             if sight.kind == "call":
                 yield from (_hit(match, shown) for match in self._call(sight))
@@ -268,3 +268,9 @@ def _arguments(text: str) -> dict[str, Any] | None:
 def _text(values: Mapping[str, Any], key: str) -> str:
     value = values.get(key)
     return value if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> int | None:
+    """A whole number, also one that is given as a text; None for anything else."""
+    text = str(value)
+    return int(text) if isinstance(value, int | str) and text.isdecimal() and len(text) < _DIGITS else None

@@ -128,7 +128,7 @@ class Rules:
             return False
         if path.startswith(self._system_data):
             return True
-        return not any(path == one or path.startswith(one if one.endswith(".") else one + "/") for one in self._system)
+        return not self._is_system(path)
 
     def is_answer(self, path: str) -> bool:
         """Whether a path is the answer's."""
@@ -139,8 +139,12 @@ class Rules:
         return posixpath.basename(path) in known or path.startswith(_DOCUMENTS)
 
     def is_own_program(self, path: str) -> bool:
-        """Whether a program that is run by its path may be the model's own: none of the system."""
-        return not path.startswith(tuple(f"{one}/" for one in self._system))
+        """Whether a program that is run by its path may be the model's own: none of the system, none that is known."""
+        name = program(path)
+        return not self._is_system(path) and name not in self._commands and name not in self.readers
+
+    def _is_system(self, path: str) -> bool:
+        return any(path == one or path.startswith(one if one.endswith(".") else one + "/") for one in self._system)
 
     def foreign_code(self, words: list[str]) -> str | None:
         """The code in a call of a language that is not read, empty where it is in a file; None for any other."""
