@@ -2,9 +2,9 @@
 
     python -m benchmarks.capabilities [FILE.jsonl ...] [--misses]
 
-A line of a sample is one call of `execute_bash` in an episode of its own: `command`, whether it is `external`, `files`
-and `computation`, and a `note`. Without a file: `tests/analysis/labelled.jsonl`, which the rules were not made with, and
-`dev.jsonl` beside it, which they were.
+A line of a sample is one call of `execute_bash`, in an episode of its own: `command`, whether it is `external`,
+`files` and `computation`, and a `note`. Without a file: `tests/analysis/labelled.jsonl`, labelled without knowledge of
+the rules, and `dev.jsonl` beside it, which they were made with.
 """
 
 import argparse

@@ -1,6 +1,8 @@
 """Tool calls as hits of rules: what a call runs, also the code within it and the scripts written before it."""
 
 import json
+import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -15,16 +17,20 @@ from workroom.analysis.workspace import Workspace
 
 EXCERPT: Final = 160  # characters
 _DEPTH = 5  # of scripts that run scripts
+_DIGITS = 19
 _MOST_COMMANDS = 20_000  # of one call that are looked at
 _SHELLS = frozenset("bash sh dash zsh".split())
 _PYTHONS = frozenset("python pypy ipython sage".split())
-_RUNNERS = frozenset("pytest".split())  # of Python files that they are given
+_RUNNERS = frozenset(("pytest",))  # of Python files that they are given
 _AWKS = frozenset("awk gawk mawk".split())
 _ADDRESS = ("http://", "https://", "ftp://", "s3://", "hf://")
+_SHIFT = re.compile(r"\d\s*(?:day|week|month|year|hour|minute|second)s?\b", re.IGNORECASE)  # of a date
+_SUMS = re.compile(r"\b(?:sum|avg|total|min|max)\s*\(|\bgroup\s+by\b", re.IGNORECASE)  # of a query
 _NETWORK = Match("external", "network")
 _READING = Match("files", "reading")
 _ARITHMETIC = Match("computation", "arithmetic")
 _CHECKING = Match("computation", "checking")
+_PROGRAM = Match("computation", "program")
 
 
 class Hit(NamedTuple):
@@ -66,21 +72,20 @@ class CallReader:
 
     def _editor(self, values: Mapping[str, Any]) -> Iterator[Hit]:
         path, command = _text(values, "path"), values.get("command")
-        if command == "view" and self._rules.is_input(path, self._documents):
+        if command == "view" and self._is_input(path):
             yield _hit(_READING, f"view {path}")
         elif command == "create":
             self._workspace.write(path, _text(values, "file_text"))
         elif command == "str_replace":
             self._workspace.replace(path, _text(values, "old_str"), _text(values, "new_str"))
         elif command == "insert":
-            line = str(values.get("insert_line", 0))
-            self._workspace.insert(path, int(line) if line.isdecimal() else 0, _text(values, "new_str"))
+            self._workspace.insert(path, _number(values.get("insert_line")) or 0, _text(values, "new_str"))
 
     def _bash(self, values: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[Hit]:
         command = _text(values, "command")
-        job = values.get("job")
-        if isinstance(job, int | str) and str(job).isdecimal():  # a line of input for a program that runs
-            reads = self._jobs.get(int(job))
+        job = _number(values.get("job"))
+        if job is not None:  # a line of input for a program that runs
+            reads = self._jobs.get(job)
             if reads is not None:
                 yield from self._python(command, 0) if reads == "python" else self._shell(command, 0)
             return
@@ -100,18 +105,17 @@ class CallReader:
         shown = " ".join(command.words)[: 2 * EXCERPT] + "".join(f" {sign} {to}" for sign, to in command.redirects[:3])
         for match in self._rules.command(words):
             yield _hit(match, shown)
-        if self._rules.reads(words, self._documents) or self._is_redirected(command):
+        paths = self._rules.read_paths(words)
+        given_files = [to for sign, to in command.redirects if sign.lstrip("0123456789") == "<"]
+        if paths == [] or any(map(self._is_input, [*(paths or ()), *given_files])):
             yield _hit(_READING, shown)
         if any(map(shell_calculates, command.arithmetic)):
             yield _hit(_ARITHMETIC, shown or command.arithmetic[0])
         if words:
             yield from self._program(command, words, shown, depth)
 
-    def _is_redirected(self, command: Command) -> bool:
-        return any(
-            operator.lstrip("0123456789") == "<" and self._rules.is_input(target, self._documents)
-            for operator, target in command.redirects
-        )
+    def _is_input(self, path: str) -> bool:
+        return self._rules.is_input(path, self._documents) and not self._workspace.is_log(path)
 
     def _program(self, command: Command, words: list[str], shown: str, depth: int) -> Iterator[Hit]:
         """What only some programs do: run code, calculate."""
@@ -122,17 +126,27 @@ class CallReader:
         elif name == "eval":
             yield from self._shell(" ".join(words[1:]), depth + 1)
         elif name in ("source", "."):
-            yield from self._file(words[1:2], "shell", depth)
+            if (code := self._workspace.text("".join(words[1:2]))) is not None:
+                yield from self._shell(code, depth + 1)
         elif name in _RUNNERS:
-            yield from self._file([word.partition("::")[0] for word in operands(words)], "python", depth)
+            files = [word.partition("::")[0] for word in operands(words) if ".py" in word]
+            yield from self._file(files or words[:1], "python", words, depth)
         elif words[:2] == ["uv", "run"]:
-            yield from self._file(words[2:3], "python", depth)
-        elif "/" in words[0]:
-            yield from self._file(words[:1], "shell", depth)
-        elif name == "wc" and not operands(words) and given(command) is not None:
-            yield _hit(_CHECKING, shown)  # of a text that stands in the command
+            yield from self._file(words[2:3], "python", words, depth)
+        elif "/" in words[0] and self._rules.is_own_program(words[0]):
+            yield from self._file(words[:1], "shell", words, depth)
+        elif (foreign := self._rules.foreign_code(words)) is not None:
+            if foreign == "" or awk_calculates(foreign):
+                yield _hit(_PROGRAM, shown)
+        elif name == "wc" and self._measures_own_text(command, words):
+            yield _hit(_CHECKING, shown)
         elif _calculates(name, words):
             yield _hit(_ARITHMETIC, shown)
+
+    def _measures_own_text(self, command: Command, words: list[str]) -> bool:
+        """Whether `wc` is of a text that stands in the command, or of the answer."""
+        found = operands(words)
+        return all(map(self._rules.is_answer, found)) if found else given(command) is not None
 
     def _interpreter(self, kind: str, command: Command, words: list[str], depth: int) -> Iterator[Hit]:
         """`python -c CODE`, `python FILE`, `python` with code on its standard input; the same of a shell."""
@@ -145,7 +159,7 @@ class CallReader:
                 return
             index += 2 if takes_value(option, valued) else 1
         if index < len(words) and words[index] not in ("-", "/dev/stdin", "<()"):
-            yield from self._file(words[index : index + 1], kind, depth)
+            yield from self._file(words[index : index + 1], kind, words, depth)
             return
         code = given(command)
         if code is None:
@@ -155,14 +169,20 @@ class CallReader:
         elif not command.piped:
             self._interactive = kind
 
-    def _file(self, paths: Iterable[str], kind: str, depth: int) -> Iterator[Hit]:
+    def _file(self, paths: Iterable[str], kind: str, words: list[str], depth: int) -> Iterator[Hit]:
+        """Programs of the model's own. One whose text was never seen is taken for a computation."""
         for path in paths:
             code = self._workspace.text(path)
-            if code is not None:
-                first = code[:100].partition("\n")[0]
-                if path.endswith(".py") or (first.startswith("#!") and "python" in first):
-                    kind = "python"
-                yield from self._code(kind, code, depth)
+            if code is None:
+                shown = " ".join(words)
+                yield _hit(_PROGRAM, shown)
+                if any(self._rules.is_document(word, self._documents) for word in words[1:]):
+                    yield _hit(_READING, shown)
+                continue
+            first = code[:100].partition("\n")[0]
+            if path.endswith(".py") or (first.startswith("#!") and "python" in first):
+                kind = "python"
+            yield from self._code(kind, code, depth)
 
     def _code(self, kind: str, code: str, depth: int) -> Iterator[Hit]:
         yield from self._python(code, depth) if kind == "python" else self._shell(code, depth + 1)
@@ -171,7 +191,7 @@ class CallReader:
         if self._is_known("python", code) or depth > _DEPTH:
             return
         lines = code.split("\n")
-        for sight in _sights(code):
+        for sight in _sights(code[: python_code.LIMIT]):
             shown = lines[sight.line - 1].strip() if 0 < sight.line <= len(lines) else ""
             if sight.kind == "call":
                 yield from (_hit(match, shown) for match in self._call(sight))
@@ -188,8 +208,8 @@ class CallReader:
                     yield match
             elif match.capability == "files" and distant:
                 yield _NETWORK
-            elif match.capability != "files" or self._rules.opens(
-                sight.text, sight.source, sight.mode, self._documents
+            elif match.capability != "files" or (
+                self._rules.is_reading(sight.source, sight.mode) and (sight.text is None or self._is_input(sight.text))
             ):
                 yield match
 
@@ -209,6 +229,12 @@ def _calculates(name: str, words: list[str]) -> bool:
     if name in _AWKS:
         found = operands(words, "Fv")
         return bool(found) and awk_calculates(found[0])
+    if name == "uniq":
+        return any(word.startswith("-") and "c" in word for word in words[1:])
+    if name == "date":
+        return any(_SHIFT.search(word) is not None for word in words[1:])
+    if name == "sqlite3":
+        return any(_SUMS.search(word) is not None for word in words[2:])
     return name in ("expr", "let") and shell_calculates(" ".join(words[1:]))
 
 
@@ -218,10 +244,16 @@ def _hit(match: Match, text: str) -> Hit:
 
 
 def _without_module(words: list[str]) -> list[str]:
-    """`python -m pip install x` as `pip install x`; of other modules the name is `python -m NAME`."""
+    """`python -m pip install x` as `pip install x`, `python -m solver` as `./solver`: a program of the model's own.
+
+    A module of Python itself is `python -m NAME`.
+    """
     if len(words) > 2 and words[1] == "-m" and program(words[0]) in _PYTHONS:
         module = words[2]
-        return [module if module in ("pip", "pytest") else f"python -m {module}", *words[3:]]
+        top = module.partition(".")[0]
+        if top in ("pip", *_RUNNERS):
+            return [top, *words[3:]]
+        return [f"python -m {module}" if top in sys.stdlib_module_names else f"./{module}", *words[3:]]
     return words
 
 
@@ -236,3 +268,9 @@ def _arguments(text: str) -> dict[str, Any] | None:
 def _text(values: Mapping[str, Any], key: str) -> str:
     value = values.get(key)
     return value if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> int | None:
+    """A whole number, also one that is given as a text; None for anything else."""
+    text = str(value)
+    return int(text) if isinstance(value, int | str) and text.isdecimal() and len(text) < _DIGITS else None

@@ -66,9 +66,11 @@ def _lexicon() -> dict[str, re.Pattern[str]]:
 
 def _pattern(entry: dict[str, Any]) -> re.Pattern[str]:
     """One expression for all phrases of a kind; the longest come first, for the first that fits is taken."""
-    words = [r"\b" + _phrase(phrase) + r"\b" for phrase in sorted(entry["phrases"], key=len, reverse=True)]
+    words = "|".join(_phrase(phrase) for phrase in sorted(entry["phrases"], key=len, reverse=True))
+    initials = "".join(sorted({phrase[0] for phrase in entry["phrases"]}))
     beginnings = [_line(line) for line in sorted(entry.get("lines", ()), key=len, reverse=True)]
-    return re.compile("|".join([*beginnings, *words]), re.IGNORECASE | re.MULTILINE)
+    whole = rf"\b(?=[{initials}])(?:{words})\b"
+    return re.compile("|".join([*beginnings, whole]), re.IGNORECASE | re.MULTILINE)
 
 
 def _phrase(phrase: str) -> str:

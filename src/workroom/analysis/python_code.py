@@ -132,7 +132,7 @@ class _Reader:
         elif isinstance(node, ast.AugAssign):
             if self._calculates(node.target, node.op, node.value, place):
                 yield Sight("arithmetic", "assignment", node.lineno)
-        elif not place.index and self._calculates(node.left, node.op, node.right, place):
+        elif (not place.index or _is_fraction(node)) and self._calculates(node.left, node.op, node.right, place):
             yield Sight("arithmetic", "operator", node.lineno)
 
     def _calculates(self, left: ast.expr, operator: ast.operator, right: ast.expr, place: _Place) -> bool:
@@ -178,6 +178,11 @@ def _children(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             for item in value:
                 if isinstance(item, ast.AST):
                     yield name, item
+
+
+def _is_fraction(node: ast.BinOp) -> bool:
+    """Something times 0.95: also in an index it is a calculation, of a quantile."""
+    return any(isinstance(side, ast.Constant) and isinstance(side.value, float) for side in (node.left, node.right))
 
 
 def _program(node: ast.AST) -> str:

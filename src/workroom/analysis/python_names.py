@@ -1,14 +1,17 @@
 """What names and expressions of Python code stand for, as far as its text tells.
 
 After `import numpy as np`, `np.linalg.solve` is `numpy.linalg.solve`; after `s = requests.Session()`, `s.get` is
-`requests.Session.get`; a method of something unknown is `?.mean`. Texts that stand in the code, and what is made of
-them, are `str`; numbers, and lists of them, are `num`.
+`requests.Session.get`; a method of something unknown is `?.mean`. Texts that stand in the code or in the answer's
+file, and what is made of them, are `str`; numbers, and lists of them, are `num`.
 """
 
 import ast
 import builtins
 
+from workroom.sandbox.base import ANSWER_FILE
+
 COMPREHENSIONS = (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
+_COLLECTING = (ast.ListComp, ast.GeneratorExp, ast.SetComp)
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _LOOPS = (ast.For, ast.AsyncFor)
 _WITHS = (ast.With, ast.AsyncWith)
@@ -16,6 +19,7 @@ _SINGLE = (ast.AnnAssign, ast.NamedExpr)
 BINDING = frozenset((*_IMPORTS, *_LOOPS, *_WITHS, *_SINGLE, *COMPREHENSIONS, ast.Assign))  # nodes that bind names
 _LISTS = (ast.List, ast.Tuple, ast.Set)
 _AROUND = (ast.Subscript, ast.Await, ast.Starred)
+_ANSWER = ANSWER_FILE.rpartition("/")[2]
 _BUILTIN = frozenset(dir(builtins))
 _LONGEST = 12  # parts of a dotted name, or of what is followed to its beginning
 _PASSING_ON = frozenset("list set sorted tuple reversed enumerate str zip".split())  # what they give is what they get
@@ -29,6 +33,7 @@ class Names:
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
+        self._depth = 0  # of comprehensions that are looked into
         self._texts: dict[str, str] = {}  # the text that went into it
 
     def name(self, node: ast.AST) -> str:
@@ -39,9 +44,16 @@ class Names:
                 parts.append(node.attr)
                 node = node.value
             elif isinstance(node, ast.Call):
+                if _opens_answer(node):
+                    return "str" if parts != ["count"] else "str.count"
                 node = _passed_on(node) or node.func
             elif isinstance(node, _AROUND):
                 node = node.value
+            elif isinstance(node, _COLLECTING) and self._depth < _LONGEST:
+                self._depth += 1
+                self.learn(node)
+                self._depth -= 1
+                node = node.elt
             else:
                 break
         if isinstance(node, ast.Name):
@@ -132,6 +144,13 @@ def _literal(node: ast.AST) -> str:
         else:
             break
     return "?"
+
+
+def _opens_answer(node: ast.Call) -> bool:
+    """`open("answer.txt")`, `Path("answer.txt")`: what comes out of it is a text of the model's own."""
+    first = node.args[0] if node.args else None
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return name in ("open", "Path") and isinstance(first, ast.Constant) and str(first.value).endswith(_ANSWER)
 
 
 def _passed_on(node: ast.Call) -> ast.expr | None:

@@ -6,13 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from workroom.analysis.shell_programs import operands, program
+from workroom.sandbox.base import ANSWER_FILE, DOCUMENTS_DIR
 
 Capability = Literal["external", "files", "computation"]
 CAPABILITIES: Final[tuple[Capability, ...]] = get_args(Capability)
-_LOCAL = ("localhost", "127.", "0.0.0.0", "[::1]")
+_LOCAL = ("localhost", "127.", "0.0.0.0", "[::1]", "/", "./", "../", "~", "file:")
+_NO_INDEX = frozenset(("--no-index", "--offline"))
+_DOCUMENTS = (f"{DOCUMENTS_DIR}/", f"{posixpath.basename(DOCUMENTS_DIR)}/", f"./{posixpath.basename(DOCUMENTS_DIR)}/")
 _WRITING = ("w", "a", "x")
 
 
@@ -58,8 +62,11 @@ class Rules:
         own = data["own"]
         self._own_names = frozenset(own["names"])
         self._own_endings = tuple(own["endings"])
+        self._own_folders = tuple(f"{folder}/" for folder in own["folders"])
         self._system = tuple(own["system"])
+        self._system_data = tuple(own["system_data"])
         self._memory = frozenset(own["memory"])
+        self.foreign: dict[str, list[str]] = data["foreign"]
         self._commands: dict[str, list[tuple[list[str], Match]]] = {}
         self._calls: dict[str, list[Match]] = {}
         self._excepted: dict[str, list[Match]] = {}
@@ -82,13 +89,19 @@ class Rules:
         optional = len(words) > 1 and words[1].startswith("-")
         matches = []
         for sub, match in known:
-            if sub:
-                holds = found[: len(sub)] == sub or (optional and found[1 : 1 + len(sub)] == sub)
-            else:
-                holds = match.capability != "external" or (bool(found) and not all(map(is_local, found)))
-            if holds:
+            holds = found[: len(sub)] == sub or (optional and found[1 : 1 + len(sub)] == sub)
+            if holds and (match.capability != "external" or self._goes_outside(words, found, sub)):
                 matches.append(match)
         return matches
+
+    @staticmethod
+    def _goes_outside(words: list[str], found: list[str], sub: list[str]) -> bool:
+        """Whether a command that may get something from outside does: not from this computer, not for `--version`."""
+        if not sub:
+            return bool(found) and not all(map(is_local, found))
+        if sub == ["clone"]:
+            return not any(map(is_local, found[1:2]))
+        return _NO_INDEX.isdisjoint(words)
 
     def call(self, name: str) -> list[Match]:
         """The rules for a call of a resolved name."""
@@ -98,28 +111,55 @@ class Rules:
         excepted = _lookup(self._excepted, name)
         return [match for match in found if match not in excepted]
 
-    def reads(self, words: list[str], known: Iterable[str]) -> bool:
-        """Whether a command reads files that are input or data. `known`: names of the documents of the task."""
+    def read_paths(self, words: list[str]) -> list[str] | None:
+        """The paths that a command reads, searches or manages; None for one that works on none.
+
+        Without a path it works on the folder that it is run in.
+        """
         reader = self.readers.get(program(words[0])) if words else None
-        paths = reader.paths(words) if reader is not None else None
-        return paths is not None and (not paths or any(self.is_input(path, known) for path in paths))
+        return reader.paths(words) if reader is not None else None
 
     def is_input(self, path: str, known: Iterable[str]) -> bool:
         """Whether a path may be input or data: not the answer, no source code, nothing of the system."""
         name = posixpath.basename(path)
         if name in known:
             return True
-        if name in self._own_names or name.lower().endswith(self._own_endings):
+        if name in self._own_names or name.lower().endswith(self._own_endings) or path.startswith(self._own_folders):
             return False
-        return not any(path == one or path.startswith(one if one.endswith(".") else one + "/") for one in self._system)
+        if path.startswith(self._system_data):
+            return True
+        return not self._is_system(path)
 
-    def opens(self, text: str | None, source: str, mode: str | None, known: Iterable[str]) -> bool:
-        """Whether a call of Python that a rule for files names reads input or data."""
+    def is_answer(self, path: str) -> bool:
+        """Whether a path is the answer's."""
+        return posixpath.basename(path) == posixpath.basename(ANSWER_FILE)
+
+    def is_document(self, path: str, known: Iterable[str]) -> bool:
+        """Whether a path is one of the documents."""
+        return posixpath.basename(path) in known or path.startswith(_DOCUMENTS)
+
+    def is_own_program(self, path: str) -> bool:
+        """Whether a program that is run by its path may be the model's own: none of the system, none that is known."""
+        name = program(path)
+        return not self._is_system(path) and name not in self._commands and name not in self.readers
+
+    def _is_system(self, path: str) -> bool:
+        return any(path == one or path.startswith(one if one.endswith(".") else one + "/") for one in self._system)
+
+    def foreign_code(self, words: list[str]) -> str | None:
+        """The code in a call of a language that is not read, empty where it is in a file; None for any other."""
+        name = program(words[0])
+        options = self.foreign.get(name, self.foreign.get(" ".join(words[:2])))
+        if options is None:
+            return None
+        given = next((word for option, word in pairwise(words) if option in options), None)
+        return given if given is not None else "" if operands(words) else None
+
+    def is_reading(self, source: str, mode: str | None) -> bool:
+        """Whether a call of Python that a rule for files names reads a file: no text in memory, no page, no writing."""
         if mode is not None and mode.startswith(_WRITING) and "+" not in mode:
             return False
-        if source in self._memory or any(match.capability == "external" for match in self.call(source)):
-            return False
-        return text is None or self.is_input(text, known)
+        return source not in self._memory and all(match.capability != "external" for match in self.call(source))
 
 
 @cache
@@ -129,8 +169,9 @@ def load_rules() -> Rules:
 
 
 def is_local(address: str) -> bool:
-    """Whether an address is this computer's own."""
-    return address.partition("://")[2].startswith(_LOCAL) or address.startswith(_LOCAL)
+    """Whether an address is this computer's own, or a path."""
+    scheme, separator, rest = address.partition("://")
+    return (rest if separator and scheme != "file" else address).startswith(_LOCAL)
 
 
 def _lookup(patterns: Mapping[str, list[Match]], name: str) -> list[Match]:

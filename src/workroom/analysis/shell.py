@@ -13,6 +13,7 @@ from workroom.analysis.shell_words import DEPTH, Words
 LIMIT: Final = 100_000  # characters of one text that are looked at
 _BLANK = re.compile(r"(?:[ \t\r\f\v]|\\\n)+")
 _CLOSE = re.compile(r"[ \t]*\)")
+_PATTERN = re.compile(r"\s*(?!esac\b)\(?[^()\n;]{0,200}\)")
 _NEXT_LINE = re.compile(r"[^\n]*")
 _REDIRECT = re.compile(r"&?(?:<<-|<<<|<<|<&|<>|<|>>|>&|>\||>)")
 _RESERVED = frozenset("if then else elif fi while until do done { } ! time".split())
@@ -59,11 +60,12 @@ class _Parser(Words):
         super().__init__(text, depth)
         self.commands: list[Command] = []
         self._waiting: list[_HereDocument] = []
+        self._cases = 0  # that are open
 
     def read(self, end: str = "") -> None:
         """Commands up to the closing parenthesis `end`, or to the end of the text."""
-        text, command, cases = self.text, Command(), 0
-        outer, self.arithmetic = self.arithmetic, []
+        text, command = self.text, Command()
+        outer, self.arithmetic, cases, self._cases = self.arithmetic, [], self._cases, 0
         while self.at < len(text):
             if blank := _BLANK.match(text, self.at):
                 self.at = blank.end()
@@ -71,9 +73,9 @@ class _Parser(Words):
             char = text[self.at]
             if char == ")":
                 self.at += 1
-                if end and not cases:
+                if end:
                     break
-                command = Command()  # the pattern of a case
+                command = Command()
             elif char == "#":
                 self._line()
             elif char in "\n;|&" and text[self.at : self.at + 2] != "&>":
@@ -83,9 +85,9 @@ class _Parser(Words):
             elif operator := _REDIRECT.match(text, self.at):
                 self._redirect(command, operator.group())
             else:
-                cases += self._word_of(command)
+                self._word_of(command)
         self._done(command)
-        self.arithmetic = outer
+        self.arithmetic, self._cases = outer, cases
 
     def _separator(self, command: Command) -> Command:
         """What ends a command; gives the next one."""
@@ -95,6 +97,10 @@ class _Parser(Words):
             following.piped = True
             following.source = command if command.words else None
         self._done(command)
+        if self._cases and self.text.startswith(";;", self.at):
+            self.at += 2
+            self._pattern()
+            return following
         while self.at < len(self.text) and self.text[self.at] in ";|&" and self.text[self.at : self.at + 2] != "&>":
             self.at += 1
         if char == "\n":
@@ -134,8 +140,8 @@ class _Parser(Words):
     def _line(self) -> None:
         self.at = _NEXT_LINE.match(self.text, self.at).end()  # type: ignore[union-attr]
 
-    def _word_of(self, command: Command) -> int:
-        """Reads a word into the command. Gives 1 at the begin of a `case`, -1 at its end."""
+    def _word_of(self, command: Command) -> None:
+        """Reads a word into the command, unless it is one of the shell's own."""
         start = self.at
         word = self.word()
         if command.words or command.redirects or self.text[start] in "'\"\\":
@@ -146,9 +152,10 @@ class _Parser(Words):
             self._skip_blanks()
             if self.text.startswith("in", self.at):
                 self.at += 2
-            return 1
+            self._cases += 1
+            self._pattern()
         elif word == "esac":
-            return -1
+            self._cases = max(self._cases - 1, 0)
         elif word == "function":
             self._skip_blanks()
             self.word()
@@ -156,7 +163,11 @@ class _Parser(Words):
             self._test()
         elif word not in _RESERVED:
             command.words.append(word)
-        return 0
+
+    def _pattern(self) -> None:
+        """The pattern of a case, up to its parenthesis."""
+        if found := _PATTERN.match(self.text, self.at):
+            self.at = found.end()
 
     def _skip_blanks(self) -> None:
         while blank := _BLANK.match(self.text, self.at):

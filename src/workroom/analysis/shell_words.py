@@ -6,7 +6,7 @@ from typing import Final
 DEPTH: Final = 40  # of nested substitutions and subshells; what is nested deeper is read as if it were not nested
 _ARITHMETIC: Final = 4000  # characters in which the end of `$((` is looked for
 _PATIENCE: Final = 100_000  # characters that are looked at in vain for it, in all
-_PLAIN = re.compile(r"[^\s'\"\\$`|&;()<>]+")
+_PLAIN = re.compile(r"[^ \t\r\f\v\n'\"\\$`|&;()<>]+")
 _IN_QUOTES = re.compile(r"[^\"\\$`]+")
 _SPECIAL = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}

@@ -4,8 +4,9 @@ import posixpath
 
 from workroom.analysis.shell import Command
 from workroom.analysis.shell_programs import core, operands, printed, program
+from workroom.sandbox.base import WORKING_DIR
 
-_HOME = "/testbed"
+_LOGS = (".log", ".out", ".err")
 _LARGEST = 1 << 20  # characters of one file that are kept
 _MOST = 1000  # files that are kept
 
@@ -15,6 +16,7 @@ class Workspace:
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
+        self._logs: set[str] = set()
 
     def write(self, path: str, text: str, *, append: bool = False) -> None:
         """Writes or appends to a file."""
@@ -41,10 +43,16 @@ class Workspace:
         found = self._find(path)
         return None if found is None else self._texts[found]
 
+    def is_log(self, path: str) -> bool:
+        """Whether the file is a log of one of the model's own programs."""
+        return _normal(path) in self._logs
+
     def follow(self, command: Command) -> None:
         """Takes note of what a command writes: `echo x > file`, `cat > file <<EOF`, `tee file`, `cp`, `mv`."""
         for operator, target in command.redirects:
             kind = operator.lstrip("0123456789&")
+            if kind != "<" and target.endswith(_LOGS):
+                self._logs.add(_normal(target))
             if kind in (">", ">>", ">|") and operator[0] != "2" and (text := printed(command)) is not None:
                 self.write(target, text, append=kind == ">>")
         words = core(command.words)
@@ -66,4 +74,4 @@ class Workspace:
 
 
 def _normal(path: str) -> str:
-    return posixpath.normpath(posixpath.join(_HOME, path))
+    return posixpath.normpath(posixpath.join(WORKING_DIR, path))
