@@ -1,5 +1,6 @@
 """`workroom bench` as its user runs it: known answers give known scores, and nothing is lost or done twice."""
 
+import csv
 import json
 import os
 import signal
@@ -68,12 +69,13 @@ def test_known_answers_give_the_known_scores_difference_and_interval(tmp_path: P
     run = out / "attempts" / "math" / "sum-1" / "sandbox" / "1"
     assert (run / "answer.txt").read_text() == right[1]
     assert {"run.json", "events.jsonl", "trajectory.json"} <= {path.name for path in run.iterdir()}
-    # By hand: differences 0, 1, 1, 0; mean 0.5, standard error 0.288675, t(3) = 3.182446; p of the exact test 0.5
-    main = (out / "report" / "main.csv").read_text()
-    assert "50.0" in main
-    assert "-41.9" in main
-    assert "141.9" in main
-    assert "0.5" in main
+    # By hand: differences 0, 1, 1, 0; mean 0.5, standard error 0.288675, t(3) = 3.182446, cut at 1; exact p 0.5.
+    with (out / "report" / "differences.csv").open() as file:
+        row = next(csv.DictReader(file))
+    assert row["difference"] == "0.5"
+    assert float(row["difference_low"]) == pytest.approx(0.5 - 3.182446305 * 0.2886751346, abs=1e-8)
+    assert float(row["difference_high"]) == 1.0
+    assert float(row["p"]) == 0.5
 
 
 def test_killed_and_resumed_nothing_is_lost_or_repeated(tmp_path: Path) -> None:
@@ -140,7 +142,7 @@ def test_failures_of_the_plant_are_tried_again_and_stay_unscored(tmp_path: Path)
 
 
 def test_a_server_that_fails_for_a_while_costs_no_score(tmp_path: Path) -> None:
-    answers = [openai.error(500, "busy"), openai.assistant("\\boxed{1}"), openai.assistant("\\boxed{2}")]
+    answers: list[Any] = [openai.error(500, "busy"), openai.assistant("\\boxed{1}"), openai.assistant("\\boxed{2}")]
     with FakeServer(answers) as server:
         env = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "k" * 12}
         command = ("bench", "run", "math", "--data", data(tmp_path, 2), "-m", "openai/m", "-o", "out")

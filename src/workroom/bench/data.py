@@ -17,19 +17,20 @@ from workroom.errors import ConfigError
 from workroom.task import Task
 
 
-def load_tasks(suite: Suite, data: Path | None = None, source: str | None = None) -> list[Task]:
-    """The tasks of the suite: in `data` (a file, or a folder that is searched for *.jsonl), else of the source.
+def load_tasks(suite: Suite, data: Path | Sequence[Path] | None = None, source: str | None = None) -> list[Task]:
+    """The tasks of the suite: in `data` (files, or folders that are searched for *.jsonl), else of the source.
 
     Without both, the suite's own data file counts, then its first source. Of data files those items are taken whose
     `domain` belongs to the suite, or that have none; several files take turns, so that a limit draws from all of them.
     Raises ConfigError for what cannot be read, is malformed, or holds no item of the suite.
     """
-    if data is not None and source is not None:
+    places = [data] if isinstance(data, Path) else list(data or ())
+    if places and source is not None:
         raise ConfigError("give a file with --data or a source with --source, not both")
-    if data is None and source is None:
-        data = suite.data
-    if data is not None:
-        items = list(_local(suite, data))
+    if not places and source is None and suite.data is not None:
+        places = [suite.data]
+    if places:
+        items = list(_local(suite, places))
     else:
         from workroom.bench.hub import read_source
 
@@ -71,17 +72,17 @@ def _tasks(suite: Suite, items: Iterable[Item]) -> list[Task]:
     return tasks
 
 
-def _local(suite: Suite, data: Path) -> Iterator[Item]:
+def _local(suite: Suite, places: Sequence[Path]) -> Iterator[Item]:
     """The items that belong to the suite, of all files in turn."""
     belonging: list[list[Item]] = []
     domains: set[str] = set()
-    for path in _files(data):
+    for path in (path for place in places for path in _files(place)):
         items = list(_read(path))
         domains.update(str(item.fields["domain"]) for item in items if "domain" in item.fields)
         belonging.append([item for item in items if _belongs(item, suite)])
     if not any(belonging):
         raise ConfigError(
-            f"{data} holds nothing for the suite {suite.name}: its items have the domain "
+            f"{', '.join(map(str, places))} holds nothing for the suite {suite.name}: its items have the domain "
             f"{', '.join(sorted(domains))}, and the suite takes {', '.join(suite.domains)}"
         )
     for turn in zip_longest(*belonging):

@@ -22,7 +22,7 @@ _CHANGEABLE = ("base_url", "price", "model_timeout")  # settings of a run that m
 class Selection:
     """Which tasks, and how often. `limit`: so many of each suite; `shuffle`: drawn by the seed, not the first ones.
 
-    `data`: paths of data, each for all suites or, as `SUITE=PATH`, for one.
+    `data`: paths, for all suites or, as `SUITE=PATH`, for one, which then has no others.
     """
 
     suites: tuple[str, ...]
@@ -75,9 +75,6 @@ class Plan:
             if suite.name in suites:
                 raise ConfigError(f"the suite {suite.name} is named twice")
             suites[suite.name] = suite
-        given = [entry.partition("=")[0] if _names_suite(entry, suites) else "" for entry in selection.data]
-        if len(set(given)) < len(given):
-            raise ConfigError("--data is given twice for the same; give one PATH, and SUITE=PATH for others")
         return cls(selection, resolved, judge, suites)
 
     @classmethod
@@ -122,16 +119,16 @@ class Plan:
     def needs_sandbox(self) -> bool:
         return any(arm.mode == "sandbox" for arm in self.selection.arms)
 
-    def data(self, suite: str) -> Path | None:
-        """Where the tasks of a suite are, None for the suite's own source."""
+    def data(self, suite: str) -> list[Path]:
+        """Where the tasks of a suite are, nothing for the suite's own source."""
         own = [entry.partition("=")[2] for entry in self.selection.data if entry.startswith(f"{suite}=")]
         common = [entry for entry in self.selection.data if not _names_suite(entry, self.suites)]
-        return Path((own or common)[0]) if own or common else None
+        return [Path(entry) for entry in own or common]
 
     def repeats(self, suite: str) -> int:
         """How often each task of the suite is tried in each arm."""
         found = self.suites[suite]
-        return self.selection.repeats or found.repeats_of(self.data(suite), self.selection.source)
+        return self.selection.repeats or found.repeats_of(next(iter(self.data(suite)), None), self.selection.source)
 
     def settings(self, suite: str, arm: Arm, repeat: int = 1) -> Resolved:
         """The settings of a run: what the user said, else what the suite recommends; then the arm."""

@@ -60,9 +60,16 @@ def load(plan: Plan) -> dict[str, list[Task]]:
 
     selection = plan.selection
     seed = (plan.resolved.config.seed or 0) if selection.shuffle else None
+    loaded = {name: load_tasks(suite, plan.data(name), selection.source) for name, suite in plan.suites.items()}
+    known = {task.id for some in loaded.values() for task in some}
+    if unknown := [name for name in selection.ids if name not in known]:
+        raise ConfigError(f"there is no task {', '.join(unknown)} in {', '.join(loaded)}")
     tasks: dict[str, list[Task]] = {}
     for name, suite in plan.suites.items():
-        some = select(load_tasks(suite, plan.data(name), selection.source), selection.limit, selection.ids, seed)
+        wanted = {task.id for task in loaded[name]}.intersection(selection.ids)
+        if selection.ids and not wanted:
+            continue
+        some = select(loaded[name], selection.limit, [task for task in selection.ids if task in wanted], seed)
         check(suite, some)
         if plan.judge.model is None and needs_judge(suite, some):
             raise ConfigError(

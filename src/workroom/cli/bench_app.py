@@ -110,7 +110,7 @@ def run(
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Draw the tasks of --limit by the seed.")] = False,
     data: Annotated[
         list[str] | None,
-        typer.Option("--data", metavar="PATH", help="Tasks as JSONL: a file or folder; SUITE=PATH for one suite."),
+        typer.Option("--data", metavar="PATH", help="Tasks as JSONL, a file or folder; SUITE=PATH: of one suite."),
     ] = None,
     source: Annotated[
         str | None, typer.Option("--source", metavar="NAME", help="Which data set of the hub, see `bench list`.")
