@@ -10,23 +10,27 @@ judge/           what judges were asked and said
 report/          made by `workroom bench report`
 """
 
+import errno
 import fcntl
 import hashlib
-import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
+from workroom.bench.kept_tasks import read_tasks, task_line
+from workroom.bench.lines import cut_torn_line, known_fields, sound_lines
 from workroom.bench.score import Score
 from workroom.errors import ConfigError
+from workroom.redaction import Redactor
 from workroom.task import Task
 from workroom.trajectory.files import cannot_write, replace_file, to_json
 
 PLANT_FAILURES = ("model_error", "sandbox_error")
+MAKING: Final = "config.toml.part"  # says that what is there is a bench of which the making is not finished
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 
@@ -111,37 +115,51 @@ class BenchDirectory:
         self.attempts: dict[Key, Attempt] = {}
         self.scores: dict[Key, ScoreLine] = {}
         self._lock = lock
+        self._redactor = Redactor()  # an error may quote a key, and so may a judge
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, Any], tasks: Mapping[str, Iterable[Task]]) -> Self:
-        """Makes the directory and writes what is to be done into it. Raises ConfigError where it is not empty."""
+        """Makes the directory and writes what is to be done into it.
+
+        What a crash left of an earlier making is replaced. Raises ConfigError where something else is in it.
+        """
         import tomli_w
 
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise ConfigError(
-                    f"{path} is not empty; choose another directory, or go on: workroom bench resume {path}"
-                )
+            if any(path.iterdir()) and not (path / MAKING).exists():
+                raise ConfigError(f"{path} is not empty and holds no bench; choose another directory with -o DIR")
+            made = cls(path, config, _locked(path))
+            (path / MAKING).touch()
+            (path / "documents").mkdir(exist_ok=True)
         except OSError as error:
             raise ConfigError(f"cannot make {path}: {error.strerror}; choose another with -o DIR") from error
-        made = cls(path, config, _locked(path))
-        (path / "documents").mkdir()
-        lines = (_task_line(suite, task, path / "documents") for suite, some in tasks.items() for task in some)
-        replace_file(path / "tasks.jsonl", "".join(f"{to_json(line)}\n" for line in lines).encode())
+        lines = (task_line(suite, task, path / "documents") for suite, some in tasks.items() for task in some)
+        replace_file(path / "tasks.jsonl", "".join(f"{to_json(line)}\n" for line in lines).encode(), durable=True)
         # Last: with it the directory is a bench.
         replace_file(path / "config.toml", tomli_w.dumps(dict(config)).encode(), durable=True)
-        made.tasks = dict(_read_tasks(path))
+        (path / MAKING).unlink()
+        made.tasks = read_tasks(path)
         return made
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Opens a bench to go on with it. Raises ConfigError where there is none, or it is in use."""
+        """Opens a bench to go on with it.
+
+        Raises ConfigError where there is none, it is in use, nothing can be written, or tasks are missing.
+        """
         config = _read_config(path)
+        if not os.access(path, os.W_OK):
+            raise ConfigError(f"{path} cannot be written to: get the right to, or copy it to another place")
         opened = cls(path, config, _locked(path))
-        for name in ("index.jsonl", "scores.jsonl"):
-            _cut_torn_line(path / name)
-        opened._read()
+        try:
+            for name in ("index.jsonl", "scores.jsonl"):
+                cut_torn_line(path / name)
+            opened._read()
+            opened._check_documents()
+        except BaseException:
+            opened.close()
+            raise
         return opened
 
     @classmethod
@@ -168,7 +186,7 @@ class BenchDirectory:
     def replace_scores(self, lines: Iterable[ScoreLine]) -> None:
         """Writes all scores anew, whole or not at all."""
         self.scores = {line.key: line for line in lines}
-        text = "".join(f"{to_json(asdict(line))}\n" for line in self.scores.values())
+        text = "".join(f"{self._json(line)}\n" for line in self.scores.values())
         replace_file(self.path / "scores.jsonl", text.encode(), durable=True)
 
     def close(self) -> None:
@@ -184,25 +202,36 @@ class BenchDirectory:
         self.close()
 
     def _read(self) -> None:
-        self.tasks = dict(_read_tasks(self.path))
-        for line in _lines(self.path / "index.jsonl"):
-            attempt = Attempt(**_known(Attempt, line))
+        self.tasks = read_tasks(self.path)
+        for attempt in sound_lines(self.path / "index.jsonl", lambda line: Attempt(**known_fields(Attempt, line))):
             self.attempts[attempt.key] = attempt
-        for line in _lines(self.path / "scores.jsonl"):
-            score = ScoreLine(**_known(ScoreLine, line))
+        for score in sound_lines(self.path / "scores.jsonl", lambda line: ScoreLine(**known_fields(ScoreLine, line))):
             self.scores[score.key] = score
+
+    def _check_documents(self) -> None:
+        for task in (task for some in self.tasks.values() for task in some):
+            for name, content in task.documents.items():
+                if isinstance(content, Path) and not content.is_file():
+                    raise ConfigError(
+                        f"the document {name} of the task {task.id} is missing in {self.path}: put it back as {content}"
+                    )
+
+    def _json(self, line: Attempt | ScoreLine) -> str:
+        return to_json(self._redactor.value(asdict(line)))
 
     def _append(self, name: str, line: Attempt | ScoreLine) -> None:
         path = self.path / name
-        data = to_json(asdict(line)).encode() + b"\n"
+        data = self._json(line).encode() + b"\n"
         try:
             with path.open("ab", buffering=0) as file:
                 size = os.fstat(file.fileno()).st_size
-                if file.write(data) != len(data):
+                whole = file.write(data) == len(data)
+                if not whole:
                     os.ftruncate(file.fileno(), size)
-                    raise ConfigError(f"{path} cannot be written: the disk is full")
         except OSError as error:
             raise cannot_write(path, error) from error
+        if not whole:
+            raise cannot_write(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
 def plain(name: str) -> str:
@@ -220,6 +249,11 @@ def _locked(path: Path) -> int:
     except BlockingIOError:
         os.close(fd)
         raise ConfigError(f"{path} is in use by another bench; wait for it, or choose another") from None
+    except OSError as error:  # some network file systems
+        os.close(fd)
+        raise ConfigError(
+            f"{path} cannot be locked against other benches ({error.strerror}): choose one on another disk with -o DIR"
+        ) from error
     return fd
 
 
@@ -230,72 +264,3 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise ConfigError(f"there is no bench in {path}: it has no config.toml") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path / 'config.toml'} cannot be read: {error}") from error
-
-
-def _task_line(suite: str, task: Task, documents: Path) -> dict[str, Any]:
-    """The task in the schema of a data file, its documents in files of their own."""
-    return {
-        "suite": suite,
-        "id": task.id,
-        "domain": task.domain,
-        "question": task.prompt,
-        "answer": task.answer,
-        "choices": list(task.choices),
-        "documents": [_keep(name, content, documents) for name, content in task.documents.items()],
-        "grader": task.grader,
-        "meta": dict(task.meta),
-    }
-
-
-def _keep(name: str, content: str | bytes | Path, folder: Path) -> dict[str, Any]:
-    if isinstance(content, str):
-        data = content.encode("utf-8", "surrogatepass")
-    else:
-        data = content.read_bytes() if isinstance(content, Path) else content
-    digest = hashlib.sha256(data).hexdigest()
-    if not (folder / digest).exists():
-        replace_file(folder / digest, data)
-    return {"name": name, "file": digest, "sha256": digest, "bytes": len(data)}
-
-
-def _read_tasks(path: Path) -> Iterator[tuple[str, list[Task]]]:
-    tasks: dict[str, list[Task]] = {}
-    for line in _lines(path / "tasks.jsonl"):
-        task = Task(
-            line["question"],
-            id=line["id"],
-            domain=line["domain"],
-            documents={entry["name"]: path / "documents" / entry["file"] for entry in line["documents"]},
-            answer=line["answer"],
-            choices=tuple(line["choices"]),
-            grader=line["grader"],
-            meta=line["meta"],
-        )
-        tasks.setdefault(line["suite"], []).append(task)
-    yield from tasks.items()
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines of a file, none where it is missing."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return
-    for number, line in enumerate(data.split(b"\n")[:-1], 1):  # what follows the last line feed is torn
-        if line:
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise ConfigError(f"{path}, line {number} is damaged: {error}") from error
-
-
-def _known(kind: type[Any], line: Mapping[str, Any]) -> dict[str, Any]:
-    names = {entry.name for entry in fields(kind)}
-    return {name: value for name, value in line.items() if name in names}
-
-
-def _cut_torn_line(path: Path) -> None:
-    """What a crash left of a last line is cut off."""
-    if path.exists():
-        data = path.read_bytes()
-        os.truncate(path, data.rfind(b"\n") + 1)
