@@ -10,7 +10,7 @@ import workroom
 from workroom.bench.arms import Arm, parse_arm
 from workroom.bench.store import BenchDirectory, Key
 from workroom.bench.suite import Suite, find_suite
-from workroom.config import Resolved, RunConfig, from_arguments, redact_url
+from workroom.config import Resolved, from_arguments, redact_url
 from workroom.errors import ConfigError
 from workroom.task import Task
 
@@ -37,11 +37,17 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class JudgeSettings:
-    """Who judges. `model` None: nobody, what needs a judge stays unscored."""
+    """Who judges. `model` None: nobody, what needs a judge stays unscored. `votes` None: as many as the suite says."""
 
     model: str | None = None
     base_url: str | None = None
-    votes: int = 3
+    votes: int | None = None
+
+    def instead_of(self, before: "JudgeSettings") -> "JudgeSettings":
+        """These where they say something, else those of before; the server of another model is no server of this."""
+        same = self.model is None
+        base_url = self.base_url or (before.base_url if same else None)
+        return JudgeSettings(before.model if same else self.model, base_url, self.votes or before.votes)
 
 
 def parse_arms(mode: str, others: Sequence[str]) -> tuple[Arm, ...]:
@@ -68,7 +74,14 @@ class Plan:
 
     @classmethod
     def make(cls, selection: Selection, resolved: Resolved, judge: JudgeSettings) -> Self:
-        """Raises ConfigError for a suite that is unknown or named twice."""
+        """The plan of a new bench, with the model that is the default now where none is named.
+
+        Raises ConfigError for a suite that is unknown or named twice.
+        """
+        from workroom.models.registry import default_model
+
+        if resolved.config.model is None:
+            resolved = Resolved(replace(resolved.config, model=default_model()), resolved.origins)
         suites: dict[str, Suite] = {}
         for name in selection.suites:
             suite = find_suite(name)
@@ -79,41 +92,54 @@ class Plan:
 
     @classmethod
     def of(cls, bench: BenchDirectory, flags: Mapping[str, Any], judge: JudgeSettings | None = None) -> Self:
-        """The plan of a bench that goes on, with another judge where one is named.
+        """The plan of a bench that there is, with other settings of the judge where they are given.
 
-        Raises ConfigError where a flag or a suite has changed.
+        Raises ConfigError where a flag would change it, or this version cannot read its `config.toml`.
         """
-        config = bench.config
-        selection = Selection(
-            **{
-                **config["bench"],
-                "suites": tuple(entry["path"] for entry in config["suites"].values()),
-                "arms": tuple(parse_arm(text) for text in config["bench"]["arms"]),
-                "ids": tuple(config["bench"]["ids"]),
-                "data": tuple(config["bench"]["data"]),
-            }
-        )
         given = {key: value for key, value in flags.items() if value is not None}
         for key in given:
             if key not in _CHANGEABLE:
                 raise ConfigError(f"{key} cannot be changed when a bench goes on; begin another one with -o DIR")
-        if "***" in config["run"].get("base_url", "") and "base_url" not in given:
-            raise ConfigError("the base URL held a login, which is not recorded: give it again with --base-url")
+        config = bench.config
+        try:
+            selection = Selection(
+                **{
+                    **config["bench"],
+                    "suites": tuple(entry["path"] for entry in config["suites"].values()),
+                    "arms": tuple(parse_arm(text) for text in config["bench"]["arms"]),
+                    "ids": tuple(config["bench"]["ids"]),
+                    "data": tuple(config["bench"]["data"]),
+                }
+            )
+            judge = (judge or JudgeSettings()).instead_of(JudgeSettings(**config["judge"]))
+            run, origins = from_arguments(config["run"]).config, dict(config["origins"])
+        except (ConfigError, TypeError, LookupError, AttributeError) as error:
+            raise ConfigError(
+                f"{bench.path / 'config.toml'} is not as this version of workroom writes it ({error}): use version "
+                f"{config.get('workroom', 'that it was made with')}, or begin another bench"
+            ) from error
+        if "***" in (judge.base_url or ""):
+            raise ConfigError(
+                "the judge's base URL held a login, which is not recorded: give it again with --judge-base-url"
+            )
         now = from_arguments(given).config
-        resolved = Resolved(
-            replace(RunConfig(**config["run"]), **{key: getattr(now, key) for key in given}), config["origins"]
-        )
-        if judge is None or judge.model is None:
-            judge = JudgeSettings(**config["judge"])
-        plan = cls.make(selection, resolved, judge)
-        plan.check_suites(config)
-        return plan
+        resolved = Resolved(replace(run, **{key: getattr(now, key) for key in given}), origins)
+        return cls.make(selection, resolved, judge)
 
-    def check_suites(self, config: Mapping[str, Any]) -> None:
-        """Raises ConfigError where a suite asks otherwise than when the bench was begun."""
-        for name, suite in self.suites.items():
-            if config["suites"][name]["digest"] != suite.digest:
-                raise ConfigError(f"the prompts of the suite {name} have changed since the bench was begun")
+    def check_goes_on(self, config: Mapping[str, Any]) -> None:
+        """Raises ConfigError where a suite asks otherwise than when the bench was begun, or a login is missing."""
+        if "***" in (self.resolved.config.base_url or ""):
+            raise ConfigError("the base URL held a login, which is not recorded: give it again with --base-url")
+        ours, theirs = self.record()["suites"], config["suites"]
+        for name in ours:
+            for key in sorted({*ours[name], *theirs[name]}):
+                was, now = theirs[name].get(key), ours[name].get(key)
+                if was != now:
+                    what = "its prompts" if key == "digest" else f"{key} was {_shown(was)} and is {_shown(now)}"
+                    raise ConfigError(
+                        f"the suite {name} has changed since the bench was begun ({what}): put it back, or begin "
+                        "another bench with -o DIR"
+                    )
 
     @property
     def needs_sandbox(self) -> bool:
@@ -158,9 +184,10 @@ class Plan:
 
     def record(self) -> dict[str, Any]:
         """What goes into `config.toml`: no secret, and None is left out."""
-        run = asdict(self.resolved.config)
-        if run["base_url"] is not None:
-            run["base_url"] = redact_url(run["base_url"])
+        run, judge = asdict(self.resolved.config), asdict(self.judge)
+        for table in (run, judge):
+            if table["base_url"] is not None:
+                table["base_url"] = redact_url(table["base_url"])
         suites = {
             name: {
                 "path": name if suite.is_built_in else str(suite.folder.resolve()),
@@ -177,7 +204,7 @@ class Plan:
             "workroom": workroom.__version__,
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "bench": _plain(selection),
-            "judge": _plain(asdict(self.judge)),
+            "judge": _plain(judge),
             "run": _plain(run),
             "origins": {key: value for key, value in self.resolved.origins.items() if value != "default"},
             "suites": suites,
@@ -187,10 +214,11 @@ class Plan:
         """What this plan would do otherwise than the bench of that `config.toml`, in words; None where nothing."""
         ours, theirs = self.record(), config
         for part in ("bench", "run", "suites"):
-            for key in sorted({*ours[part], *theirs[part]}):
+            before = theirs.get(part, {})
+            for key in sorted({*ours[part], *before}):
                 if part == "run" and key in _CHANGEABLE:
                     continue
-                was, now = theirs[part].get(key), ours[part].get(key)
+                was, now = before.get(key), ours[part].get(key)
                 if was != now:
                     return f"{key} was {_shown(was)} and is {_shown(now)}"
         return None
