@@ -119,6 +119,7 @@ class Run:
         self._notice = on_notice or _ignore
         self._directory: RunDirectory | None = None
         self._agent: Agent | None = None
+        self._stop_asked = False
         self._prices: Prices | None = None
         self._redactor = Redactor()
 
@@ -137,8 +138,10 @@ class Run:
         return result_of(directory, list(present_files(directory.files_dir)))
 
     def request_stop(self) -> bool:
-        """Ends the episode after the current step. False where that cannot be, since there is no episode yet, or
-        it was asked for already: cancel `episode()` to stop at once."""
+        """Ends the episode after the current step, one that is still to come before its first.
+
+        False where there is no episode yet, or it was asked for already: cancel `episode()` to stop at once."""
+        self._stop_asked = True
         if self._agent is None or self._agent.stop_requested:
             return False
         self._agent.request_stop()
@@ -288,6 +291,8 @@ class Run:
             pricing=self._prices,
             after_turn=saver,
         )
+        if self._stop_asked:
+            self._agent.request_stop()
         history = None if self._resumption is None else self._resumption.history
         # The list of prices takes its time to load: while the first request is under way, and before its cost is due.
         loop = asyncio.get_running_loop()

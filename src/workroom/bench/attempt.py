@@ -1,6 +1,7 @@
 """One attempt: a run in its own directory, and the line of the index that comes of it."""
 
 import asyncio
+import contextlib
 import shutil
 import time
 import traceback
@@ -41,13 +42,14 @@ class Attempts:
         self._model = model
         self._sandboxes = None if sandboxes is None else asyncio.Semaphore(sandboxes)
         self._running: set[Run] = set()
+        self._stopped = False
 
     async def perform(self, job: Job) -> Attempt | None:
         """Runs it; None where it was interrupted. What fails is in the attempt and not raised, but for a full disk."""
         if self._sandboxes is None or job.resolved.config.mode == "llm":
             return await self._perform(job)
         async with self._sandboxes:
-            return await self._perform(job)
+            return None if self._stopped else await self._perform(job)
 
     async def _perform(self, job: Job) -> Attempt | None:
         began = time.time()
@@ -65,8 +67,7 @@ class Attempts:
             error, reason = str(failure), _REASONS.get(failure.exit_code, reason)
         except Exception as failure:  # noqa: BLE001 - a mistake of ours in one episode must not end the others
             error = f"internal error: {type(failure).__name__}: {failure}"
-            details = Redactor().text("".join(traceback.format_exception(failure)))
-            (job.directory / "traceback.txt").write_text(details, encoding="utf-8", errors="backslashreplace")
+            _keep_traceback(job.directory, failure)
         finally:
             self._running.discard(run)
         record = read_json(job.directory / "run.json")
@@ -81,9 +82,17 @@ class Attempts:
         await self._model.aclose()
 
     def stop(self) -> None:
-        """Asks every run to end after its current step."""
+        """Asks every run to end after its current step, and begins none that waits for a sandbox."""
+        self._stopped = True
         for run in list(self._running):
             run.request_stop()
+
+
+def _keep_traceback(directory: Path, failure: Exception) -> None:
+    details = Redactor().text("".join(traceback.format_exception(failure)))
+    with contextlib.suppress(OSError):  # the sentence in the index must do then
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "traceback.txt").write_text(details, encoding="utf-8", errors="backslashreplace")
 
 
 def attempt_of(

@@ -18,6 +18,7 @@ from workroom.bench.plan import Plan
 from workroom.bench.progress import Finished, Progress
 from workroom.bench.score import Score
 from workroom.bench.store import Attempt, BenchDirectory, Key, ScoreLine
+from workroom.errors import WorkroomError
 from workroom.task import Task
 
 _HOPELESS = 20  # failures in a row without one success: nobody is served by the rest
@@ -64,6 +65,7 @@ class Runner:
         self._on_change = on_change or (lambda _: None)
         self._tasks = {(suite, task.id): task for suite, some in bench.tasks.items() for task in some}
         self._keys = list(plan.keys(bench.tasks))
+        self._memory = asyncio.Lock()
         self._stop = False
         self._failures = 0
         self._hopeless = ""
@@ -78,8 +80,10 @@ class Runner:
         """Runs and grades what is missing. Raises WorkroomError where nothing can be written any more."""
         self._recover()
         done = [attempt for attempt in self.bench.attempts.values() if not attempt.failed]
-        self.progress.take_up(done, [self.bench.scores[a.key] for a in done if a.key in self.bench.scores])
-        await self._each([attempt.key for attempt in done if attempt.key not in self.bench.scores], self._grade)
+        scored = [line for a in done if (line := self.bench.scores.get(a.key)) and line.score is not None]
+        self.progress.take_up(done, scored)
+        known = {line.key for line in scored}
+        await self._each([attempt.key for attempt in done if attempt.key not in known], self._grade)
         await self._each(self._pending(), self._attempt)
         for _ in range(self._pace.retries):
             if self._goes_on() and (failed := self._pending()):
@@ -89,19 +93,16 @@ class Runner:
             if attempt is not None and attempt.failed:
                 self._score(key, unscored_failure(attempt), "")
         scores = self.bench.scores
-        return Finished(
-            unscored=sum(key in scores and scores[key].score is None for key in self._keys),
-            missing=sum(key not in scores for key in self._keys),
-            interrupted=self._stop,
-            stopped=self._hopeless,
-        )
+        unscored = sum(key in scores and scores[key].score is None for key in self._keys)
+        missing = sum(key not in scores for key in self._keys)
+        return Finished(unscored, missing, self._stop and unscored + missing > 0, self._hopeless)
 
     def _recover(self) -> None:
         """Takes in the runs that ended just before a crash."""
         for key in self._keys:
             before = self.bench.attempts.get(key)
             if before is None or before.failed:
-                found = finished_before(key, self.bench.attempt_dir(key), before.tries if before else 1)
+                found = finished_before(key, self.bench.attempt_dir(key), before.tries + 1 if before else 1)
                 if found is not None and not found.failed:
                     self.bench.record(found)
 
@@ -113,16 +114,19 @@ class Runner:
         return not self._stop and not self._hopeless
 
     async def _each(self, keys: Iterable[Key], work: Callable[[Key], Awaitable[None]]) -> None:
-        """Does the work for every key, so many at a time, until it is asked to stop."""
+        """Does the work for every key, so many at a time, until it is asked to stop. Raises what the work raises."""
         queue = deque(keys)
 
         async def worker() -> None:
             while queue and self._goes_on():
                 await work(queue.popleft())
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(self._pace.concurrency, len(queue))):
-                group.create_task(worker())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._pace.concurrency, len(queue))):
+                    group.create_task(worker())
+        except BaseExceptionGroup as errors:
+            raise _most_telling(errors) from errors
 
     async def _attempt(self, key: Key) -> None:
         await self._wait_for_memory()
@@ -157,7 +161,8 @@ class Runner:
             self.progress.waiting = waiting
             self._on_change(None)
 
-        await wait_for_memory(self._pace.free_memory, lambda: bool(self.progress.running) and self._goes_on(), tell)
+        async with self._memory:  # one at a time, or all that wait would begin at the same look
+            await wait_for_memory(self._pace.free_memory, lambda: bool(self.progress.running) and self._goes_on(), tell)
 
     def _note_failure(self, attempt: Attempt) -> None:
         if not attempt.failed:
@@ -173,7 +178,8 @@ class Runner:
 
     def _score(self, key: Key, score: Score, grader: str) -> None:
         line = ScoreLine.of(key, score, grader)
-        self.bench.record_score(line)
+        if self.bench.scores.get(key) != line:
+            self.bench.record_score(line)
         self.progress.score(line)
         self._on_change(line)
 
@@ -183,6 +189,8 @@ async def grade_one(bench: BenchDirectory, plan: Plan, graders: Graders, task: T
     suite = plan.suites[key.suite]
     name = suite.grader_of(task)
     answer = await asyncio.to_thread(read_answer, bench.attempt_dir(key))
+    if answer is None and bench.attempts[key].answered:
+        return Score(None, f"its answer.txt is missing in {bench.attempt_dir(key).relative_to(bench.path)}"), name
     if answer is None or not answer.strip():
         return Score(0.0, f"no answer ({bench.attempts[key].stop_reason})"), name
     return await graders.grade(suite, task, answer), name
@@ -191,3 +199,11 @@ async def grade_one(bench: BenchDirectory, plan: Plan, graders: Graders, task: T
 def unscored_failure(attempt: Attempt) -> Score:
     """The score of an attempt in which the plant failed: none, and never 0."""
     return Score(None, f"{attempt.stop_reason}: {attempt.error}")
+
+
+def _most_telling(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Of the errors of several attempts one that is told in a sentence, else the first."""
+    error: BaseException = errors.subgroup(WorkroomError) or errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -78,7 +78,9 @@ def grade_verb(directory: Path, judge: JudgeSettings, *, refresh: bool, only_uns
         _summary(bench, screen)
         if unscored:
             screen.error(f"{unscored} attempts are unscored; the reasons are in {bench.path / 'scores.jsonl'}")
-        return 6 if unscored else 0
+        code = 6 if unscored else 0
+        _last_line(screen, bench, code)
+        return code
 
 
 def report_verb(directory: Path, screen: Screen) -> int:
@@ -113,6 +115,8 @@ def _session(bench: BenchDirectory, plan: Plan, pace: "Pace", bounds: Bounds, sc
         with screen.warnings():
             engine = open_engine(plan, bounds, screen.view.progress)
             finished = asyncio.run(_run(bench, plan, engine, pace, screen, signals))
+        signals.stop = None  # the report may take its time, and can be made later
+        _report(bench, screen)
     except (KeyboardInterrupt, asyncio.CancelledError):
         signals.stop = lambda: None
         screen.error(f"interrupted at once; go on: workroom bench resume {bench.path}")
@@ -124,7 +128,6 @@ def _session(bench: BenchDirectory, plan: Plan, pace: "Pace", bounds: Bounds, sc
     finally:
         signals.ignore()
         screen.view.close()
-    _report(bench, screen)
     _summary(bench, screen)
     _tell_end(finished, bench, screen)
     _last_line(screen, bench, finished.exit_code)
@@ -140,11 +143,12 @@ async def _run(
     runner = Runner(bench, plan, engine, graders, pace=pace, on_change=lambda line: _tell(line, screen))
     loop = asyncio.get_running_loop()
     work = asyncio.create_task(runner.run())
-    asked = False
+    asked = at_once = False
 
     def stop() -> None:
-        nonlocal asked
+        nonlocal asked, at_once
         if asked:
+            at_once = True
             work.cancel()
             return
         asked = True
@@ -157,6 +161,10 @@ async def _run(
     ticker = asyncio.create_task(_tick(runner, screen))
     try:
         return await work
+    except Exception as error:
+        if at_once:
+            raise asyncio.CancelledError from error  # it counts more than what it breaks
+        raise
     finally:
         signals.stop = lambda: None
         ticker.cancel()
@@ -173,7 +181,7 @@ def _tell(line: Attempt | ScoreLine | None, screen: Screen) -> None:
         screen.line({"type": "attempt" if isinstance(line, Attempt) else "score", **asdict(line)})
     if isinstance(line, Attempt) and line.failed:
         where = f"{line.suite}/{line.task} ({line.mode}, repeat {line.repeat})"
-        screen.view.notice(f"{where} failed and will be tried again: {line.error}")
+        screen.view.notice(f"{where}, try {line.tries} failed: {line.error}")
 
 
 async def _tick(runner: "Runner", screen: Screen) -> None:
@@ -257,6 +265,8 @@ def _tell_end(finished: "Finished", bench: BenchDirectory, screen: Screen) -> No
         screen.error(f"{finished.stopped}; {again}")
     elif finished.interrupted:
         screen.error(f"interrupted with {finished.missing:,} attempts left; {again}")
+    elif finished.missing:
+        screen.error(f"{finished.missing:,} attempts are missing; {again}")
     elif finished.unscored:
         screen.error(f"{finished.unscored:,} attempts are unscored, see report.md; {again}")
 
