@@ -34,7 +34,7 @@ def test_what_is_no_bench_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot make"):
         BenchDirectory.create(tmp_path / "file", CONFIG, TASKS)
-    with pytest.raises(ConfigError, match="Not a directory"):
+    with pytest.raises(ConfigError, match="there is no bench"):
         BenchDirectory.open(tmp_path / "file")
 
 

@@ -124,6 +124,31 @@ def test_a_first_ctrl_c_ends_after_the_step_and_all_is_there(tmp_path: Path) -> 
     assert len(lines(index)) == 8
 
 
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
+    model = script(tmp_path / "s.jsonl", bash("sleep 100"), SUBMIT)
+    command = ("bench", "run", "math", "--data", data(tmp_path, 4), "-m", model, "-o", "out", "--mode", "sandbox")
+    process = start(tmp_path, *command, "--concurrency", "2", "--max-sandboxes", "1", "--json", *PLAIN)
+    end = time.monotonic() + 60
+    while not list(tmp_path.glob("out/attempts/*/*/*/*/events.jsonl")) and time.monotonic() < end:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    time.sleep(0.2)
+    os.kill(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "workroom bench resume out" in err
+    assert [json.loads(line)["type"] for line in out.splitlines()] == ["result"]
+
+
+def test_a_closed_standard_output_ends_nothing(tmp_path: Path) -> None:
+    def close() -> None:
+        os.close(1)
+
+    process = start(tmp_path, "bench", "list", preexec_fn=close)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+
+
 def test_failures_of_the_plant_are_tried_again_and_stay_unscored(tmp_path: Path) -> None:
     model = script(tmp_path / "s.jsonl", bash("true"))  # it runs out
     command = ("bench", "run", "math", "--data", data(tmp_path, 2), "-m", model, "-o", "out", "--mode", "sandbox")

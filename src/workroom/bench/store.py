@@ -260,7 +260,7 @@ def _locked(path: Path) -> int:
 def _read_config(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads((path / "config.toml").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"there is no bench in {path}: it has no config.toml") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path / 'config.toml'} cannot be read: {error}") from error

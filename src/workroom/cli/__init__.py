@@ -13,6 +13,9 @@ VERBS = ("run", "bench", "replay", "analyze", "export", "import", "sandbox", "mo
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line (default: the process's) and gives its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed, as by `>&-`; the next file to be opened would take its number
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, closefd=False))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal in an old locale must not end the run

@@ -13,6 +13,7 @@ from workroom.bench.session import Bounds, begin, default_concurrency, open_engi
 from workroom.bench.store import Attempt, BenchDirectory, ScoreLine
 from workroom.cli.screen import Screen
 from workroom.cli.signals import Signals
+from workroom.cli.text import cut, one_line
 from workroom.errors import ConfigError, WorkroomError
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _TICK = 0.5  # seconds between two looks of the status line
 _LINE = 30.0  # seconds between two lines where there is no terminal
+_ID = 60  # cells of a task's id in a line
+_ERROR = 300  # and of an error
 
 
 def run_verb(
@@ -180,8 +183,9 @@ def _tell(line: Attempt | ScoreLine | None, screen: Screen) -> None:
     if screen.as_json:
         screen.line({"type": "attempt" if isinstance(line, Attempt) else "score", **asdict(line)})
     if isinstance(line, Attempt) and line.failed:
-        where = f"{line.suite}/{line.task} ({line.mode}, repeat {line.repeat})"
-        screen.view.notice(f"{where}, try {line.tries} failed: {line.error}")
+        task, error = cut(one_line(line.task), _ID), cut(one_line(line.error or line.stop_reason), _ERROR)
+        where = f"{line.suite}/{task} ({line.mode}, repeat {line.repeat})"
+        screen.view.notice(f"{where}, try {line.tries} failed: {error}")
 
 
 async def _tick(runner: "Runner", screen: Screen) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from workroom.cli.live import View, wants_colour
 from workroom.cli.text import harmless, one_line
+from workroom.errors import WorkroomError
 from workroom.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class Screen:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if self.on_gone is not None:
                 self.on_gone()
+        except OSError as error:
+            raise WorkroomError(f"standard output cannot be written: {error.strerror}") from error
 
 
 class _Warnings(logging.Handler):

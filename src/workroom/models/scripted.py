@@ -57,8 +57,11 @@ class ScriptedModel:
         if self._script is not None:
             return self
         own = self._path / f"{task_id}.jsonl"
-        inside = own.resolve().is_relative_to(self._path.resolve())
-        return ScriptedModel(own if inside and own.is_file() else self._path / "default.jsonl", hints=self.hints)
+        try:
+            found = own.resolve().is_relative_to(self._path.resolve()) and own.is_file()
+        except (OSError, ValueError):  # an id that can be no file's name: too long, with a NUL or half a character
+            found = False
+        return ScriptedModel(own if found else self._path / "default.jsonl", hints=self.hints)
 
     async def aclose(self) -> None:
         """Nothing to free."""
