@@ -1,5 +1,6 @@
 """The settings of a bench: what is recorded, what goes on, what is refused."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import pytest
 import tomli_w
 
-from workroom.bench import new
+from workroom.bench import new, session
 from workroom.bench.plan import JudgeSettings, Plan, Selection, parse_arms
+from workroom.bench.session import begin
 from workroom.bench.store import BenchDirectory
 from workroom.config import from_arguments
 from workroom.errors import ConfigError
@@ -108,3 +110,29 @@ def test_a_suite_that_changed_does_not_go_on_but_can_be_graded(
     path.unlink()
     with pytest.raises(ConfigError, match=r"suite\.toml"):
         Plan.of(made, {})
+
+
+def test_a_bench_goes_on_only_with_the_same_documents(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    item = {"id": "a", "domain": "math", "question": "1?", "answer": "1"}
+
+    def begun(text: str) -> None:
+        path.write_text(json.dumps(item | {"documents": [{"name": "d.txt", "text": text}]}) + "\n")
+        selection = Selection(("math",), parse_arms("llm", ()), data=(str(path),))
+        made = Plan.make(selection, from_arguments({"model": "scripted/s.jsonl"}), JudgeSettings())
+        begin(made, tmp_path / "b").close()
+
+    begun("one")
+    begun("one")
+    with pytest.raises(ConfigError, match="the task a of math has changed"):
+        begun("another")
+
+
+def test_benches_of_the_same_second_have_directories_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(session.time, "strftime", lambda *_: "now")
+    places = {session._default_directory(plan()) for _ in range(2)}
+    assert {path.name for path in places} == {"now-bench-math", "now-bench-math-2"}
+    assert all(path.is_dir() for path in places)

@@ -1,7 +1,9 @@
 """A bench on a real Ray cluster of several nodes on this machine, one of which is killed under way."""
 
+import asyncio
 import json
 import os
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 import pytest
 
 from tests.cli.command import SUBMIT, bash, script, start
+from workroom.bench import ray_engine, session
+from workroom.bench.session import Bounds
 
 ray_cluster = pytest.importorskip("ray.cluster_utils", reason="needs the extra `ray`")
 pytestmark = [
@@ -62,6 +66,40 @@ def test_a_node_that_dies_costs_nothing(tmp_path: Path, cluster: Any) -> None:
     run = tmp_path / "out" / "attempts" / "math" / "t0" / "sandbox" / "1"
     assert json.loads((run / "run.json").read_text())["stop_reason"] == "submitted"
     assert (run / "events.jsonl").is_file()
+
+
+def test_a_run_that_comes_back_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "made" / "files").mkdir(parents=True)
+    (tmp_path / "made" / "run.json").write_text("{}")
+    packed = ray_engine._pack(tmp_path / "made")
+    target = tmp_path / "1"
+    target.mkdir()
+    (target / "events.jsonl").write_text("of the try before")
+    with pytest.raises(tarfile.ReadError):
+        ray_engine._unpack(packed[:700], target)
+    assert [path.name for path in target.iterdir()] == ["events.jsonl"]
+    ray_engine._unpack(packed, target)
+    assert sorted(path.name for path in target.iterdir()) == ["files", "run.json"]
+    assert not (tmp_path / "1.part").exists()
+
+
+def test_a_host_that_is_stopped_while_it_opens_begins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[bool] = []
+
+    def slow(*_: Any, sandbox: bool) -> Any:
+        opened.append(sandbox)
+        time.sleep(0.2)
+
+    async def work() -> Any:
+        host = ray_engine._Host({}, Bounds(), {}, sandbox=False)
+        task = asyncio.create_task(host.perform({}))
+        await asyncio.sleep(0.05)
+        await host.stop()
+        return await task
+
+    monkeypatch.setattr(session, "open_attempts", slow)
+    assert asyncio.run(work())[1] is None
+    assert opened == [False]  # no image, where no attempt needs a sandbox
 
 
 def test_no_cluster_is_one_sentence(tmp_path: Path) -> None:

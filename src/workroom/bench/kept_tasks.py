@@ -52,12 +52,20 @@ def read_tasks(path: Path) -> dict[str, list[Task]]:
     return tasks
 
 
+def digest_of(content: str | bytes | Path) -> str:
+    """SHA-256 of a document, which is also the name that it is kept by."""
+    return hashlib.sha256(_data(content)).hexdigest()
+
+
 def _keep(name: str, content: str | bytes | Path, folder: Path) -> dict[str, Any]:
-    if isinstance(content, str):
-        data = content.encode("utf-8", "surrogatepass")
-    else:
-        data = content.read_bytes() if isinstance(content, Path) else content
-    digest = hashlib.sha256(data).hexdigest()
+    data = _data(content)
+    digest = digest_of(data)
     if not (folder / digest).exists():
         replace_file(folder / digest, data)
     return {"name": name, "file": digest, "sha256": digest, "bytes": len(data)}
+
+
+def _data(content: str | bytes | Path) -> bytes:
+    if isinstance(content, str):
+        return content.encode("utf-8", "surrogatepass")
+    return content.read_bytes() if isinstance(content, Path) else content

@@ -24,6 +24,7 @@ from workroom.bench.store import Attempt
 from workroom.config import Resolved, RunConfig
 from workroom.errors import ConfigError
 from workroom.redaction import access_variables
+from workroom.trajectory.files import cannot_write
 
 _LOOK = 2.0  # seconds between two looks at which nodes there are
 
@@ -31,12 +32,13 @@ _LOOK = 2.0  # seconds between two looks at which nodes there are
 class RayEngine:
     """Spreads attempts over the nodes, the next one to where the fewest are under way."""
 
-    def __init__(self, config: RunConfig, bounds: Bounds) -> None:
+    def __init__(self, config: RunConfig, bounds: Bounds, *, sandbox: bool = True) -> None:
         import ray
 
         self._ray: Any = ray
         self._config = config
         self._bounds = bounds
+        self._sandbox = sandbox  # whether some attempt needs one, and the nodes an image
         self._hosts: dict[str, Any] = {}  # actor by node
         self._busy: Counter[str] = Counter()
         self._dead: set[str] = set()
@@ -69,13 +71,11 @@ class RayEngine:
             if isinstance(error, self._ray.exceptions.RayActorError):
                 self._dead.add(node)
                 self._hosts.pop(node, None)
-            return _failure(job, began, f"the node {node[:8]} failed: {str(error).splitlines()[0]}")
+            what = getattr(error, "cause", None) or str(error).splitlines()[0]  # of what was raised on the node, itself
+            return _failure(job, began, f"the node {node[:8]} failed: {what}")
         finally:
             self._busy[node] -= 1
-        shutil.rmtree(job.directory, ignore_errors=True)
-        job.directory.mkdir(parents=True)
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(job.directory, filter="data")
+        await asyncio.to_thread(_unpack, packed, job.directory)
         return None if record is None else Attempt(**record | {"host": node[:8]})
 
     def stop(self) -> None:
@@ -111,16 +111,20 @@ class RayEngine:
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
         )
         # As an argument: Ray shows the environment that an actor is started with to whoever looks at the cluster.
-        return actor.remote(asdict(self._config), self._bounds, access_variables())
+        return actor.remote(asdict(self._config), self._bounds, access_variables(), sandbox=self._sandbox)
 
 
 class _Host:
     """What runs on a node: the attempts of that machine, with one model for all."""
 
-    def __init__(self, config: Mapping[str, Any], bounds: Bounds, access: Mapping[str, str]) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], bounds: Bounds, access: Mapping[str, str], *, sandbox: bool = True
+    ) -> None:
         os.environ.update(access)
         self._config = RunConfig(**config)
         self._bounds = bounds
+        self._sandbox = sandbox
+        self._stopped = False
         self._attempts: Attempts | None = None
         self._opening = asyncio.Lock()
 
@@ -130,7 +134,11 @@ class _Host:
 
         async with self._opening:
             if self._attempts is None:
-                self._attempts = await asyncio.to_thread(open_attempts, self._config, self._bounds)
+                self._attempts = await asyncio.to_thread(
+                    open_attempts, self._config, self._bounds, sandbox=self._sandbox
+                )
+        if self._stopped:  # while the model and the image were made ready
+            return _pack(None), None
         with tempfile.TemporaryDirectory(prefix="workroom-bench-") as folder:
             job = _job(portable, Path(folder))
             attempt = await self._attempts.perform(job)
@@ -138,7 +146,8 @@ class _Host:
         return packed, None if attempt is None else asdict(attempt)
 
     async def stop(self) -> None:
-        """Asks the runs to end."""
+        """Asks the runs to end, and begins no more."""
+        self._stopped = True
         if self._attempts is not None:
             self._attempts.stop()
 
@@ -169,12 +178,29 @@ def _job(portable: Mapping[str, Any], folder: Path) -> Job:
     return Job(portable["key"], replace(task, documents=documents), resolved, folder / "run", portable["tries"])
 
 
-def _pack(directory: Path) -> bytes:
+def _pack(directory: Path | None) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        if directory.is_dir():
+        if directory is not None and directory.is_dir():
             archive.add(directory, ".")
     return packed.getvalue()
+
+
+def _unpack(packed: bytes, directory: Path) -> None:
+    """Puts the run there, whole or not at all: half of one would be taken for one that was finished before a crash.
+
+    Raises WorkroomError where it cannot be written.
+    """
+    part = directory.with_name(f"{directory.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(part, filter="data")
+        shutil.rmtree(directory, ignore_errors=True)
+        part.rename(directory)
+    except OSError as error:
+        raise cannot_write(directory, error) from error
 
 
 def _failure(job: Job, began: float, error: str) -> Attempt:

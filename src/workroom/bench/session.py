@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from workroom.bench.kept_tasks import digest_of
 from workroom.bench.plan import JudgeSettings, Plan
 from workroom.bench.store import BenchDirectory
 from workroom.errors import ConfigError
@@ -94,7 +95,7 @@ def open_engine(plan: Plan, bounds: Bounds, tell: Tell) -> "Engine":
     if bounds.engine == "ray":
         from workroom.bench.ray_engine import RayEngine
 
-        return RayEngine(config, bounds)
+        return RayEngine(config, bounds, sandbox=plan.needs_sandbox)
     return open_attempts(config, bounds, sandbox=plan.needs_sandbox, tell=tell)
 
 
@@ -154,15 +155,26 @@ def _check_same(bench: BenchDirectory, plan: Plan) -> None:
         if [task.id for task in some] != list(before):
             raise ConfigError(f"the data hold other tasks of {suite} than when {bench.path} was begun")
         for task in some:
-            was = before[task.id]
-            if (task.prompt, task.answer, task.choices) != (was.prompt, was.answer, was.choices):
+            if _content(task) != _content(before[task.id]):
                 raise ConfigError(f"the task {task.id} of {suite} has changed since {bench.path} was begun")
 
 
+def _content(task: Task) -> tuple[Any, ...]:
+    """What makes the task, its documents by SHA-256."""
+    documents = {name: digest_of(content) for name, content in task.documents.items()}
+    return task.prompt, task.answer, task.choices, task.grader, documents
+
+
 def _default_directory(plan: Plan) -> Path:
+    """Makes a directory that nobody else has begun a bench in. Raises ConfigError where it cannot be made."""
     base = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-bench-{'-'.join(plan.suites)[:60]}"
     for number in count(1):
         path = base if number == 1 else Path(f"{base}-{number}")
-        if not path.exists():
-            return path
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ConfigError(f"cannot make {path}: {error.strerror}; choose another with -o DIR") from error
+        return path
     raise AssertionError("unreachable")
