@@ -132,7 +132,7 @@ def test_benches_of_the_same_second_have_directories_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(session.time, "strftime", lambda *_: "now")
+    monkeypatch.setattr("time.strftime", lambda *_: "now")
     places = {session._default_directory(plan()) for _ in range(2)}
     assert {path.name for path in places} == {"now-bench-math", "now-bench-math-2"}
     assert all(path.is_dir() for path in places)

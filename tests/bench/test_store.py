@@ -1,5 +1,6 @@
 """The directory of a bench, as bad luck leaves it."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 from tests.bench.benches import make_bench, series
 from workroom.bench.score import Score
 from workroom.bench.store import MAKING, Attempt, BenchDirectory, Key, ScoreLine
-from workroom.errors import ConfigError
+from workroom.errors import ConfigError, WorkroomError
 from workroom.task import Task
+from workroom.trajectory.files import replace_file
 
 CONFIG = {"model": "m"}
 TASKS = {"s": [Task("1?", id="a", answer="1", documents={"d.txt": "text"})]}
@@ -109,3 +111,13 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
         with pytest.raises(Exception, match="make room") as raised:
             bench.record(Attempt("s", "a", "llm", 1, "submitted", answered=True))
     assert getattr(raised.value, "exit_code", None) == 1
+
+
+def test_a_read_only_file_system_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "open", refused)
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(WorkroomError, match="Read-only file system"):
+        replace_file(tmp_path / "f", b"")

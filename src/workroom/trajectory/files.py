@@ -1,5 +1,6 @@
 """Writing files so that a crash or a full disk never leaves half of one in the place of a good one."""
 
+import contextlib
 import json
 import math
 import os
@@ -39,7 +40,8 @@ def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
         if durable:
             sync_directory(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it cannot be removed either, on a read-only file system
+            temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
 
 
