@@ -72,9 +72,9 @@ def test_known_answers_give_the_known_scores_difference_and_interval(tmp_path: P
     # By hand: differences 0, 1, 1, 0; mean 0.5, standard error 0.288675, t(3) = 3.182446, cut at 1; exact p 0.5.
     with (out / "report" / "differences.csv").open() as file:
         row = next(csv.DictReader(file))
-    assert row["difference"] == "0.5"
-    assert float(row["difference_low"]) == pytest.approx(0.5 - 3.182446305 * 0.2886751346, abs=1e-8)
-    assert float(row["difference_high"]) == 1.0
+    assert row["points"] == "0.5"
+    assert float(row["interval_low"]) == pytest.approx(0.5 - 3.182446305 * 0.2886751346, abs=1e-8)
+    assert float(row["interval_high"]) == 1.0
     assert float(row["p"]) == 0.5
 
 
