@@ -37,11 +37,11 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class JudgeSettings:
-    """Who judges. `model` None: nobody, what needs a judge stays unscored."""
+    """Who judges. `model` None: nobody, what needs a judge stays unscored. `votes` None: as many as the suite says."""
 
     model: str | None = None
     base_url: str | None = None
-    votes: int = 3
+    votes: int | None = None
 
 
 def parse_arms(mode: str, others: Sequence[str]) -> tuple[Arm, ...]:
@@ -79,7 +79,7 @@ class Plan:
 
     @classmethod
     def of(cls, bench: BenchDirectory, flags: Mapping[str, Any], judge: JudgeSettings | None = None) -> Self:
-        """The plan of a bench that goes on, with another judge where one is named.
+        """The plan of a bench that goes on, with another judge where one is named, else with what is changed of it.
 
         Raises ConfigError where a flag or a suite has changed.
         """
@@ -104,7 +104,12 @@ class Plan:
             replace(RunConfig(**config["run"]), **{key: getattr(now, key) for key in given}), config["origins"]
         )
         if judge is None or judge.model is None:
-            judge = JudgeSettings(**config["judge"])
+            others = {key: value for key, value in asdict(judge or JudgeSettings()).items() if value is not None}
+            judge = replace(JudgeSettings(**config["judge"]), **others)
+        if "***" in (judge.base_url or ""):
+            raise ConfigError(
+                "the judge's base URL held a login, which is not recorded: give it again with --judge-base-url"
+            )
         plan = cls.make(selection, resolved, judge)
         plan.check_suites(config)
         return plan
@@ -158,9 +163,10 @@ class Plan:
 
     def record(self) -> dict[str, Any]:
         """What goes into `config.toml`: no secret, and None is left out."""
-        run = asdict(self.resolved.config)
-        if run["base_url"] is not None:
-            run["base_url"] = redact_url(run["base_url"])
+        run, judge = asdict(self.resolved.config), asdict(self.judge)
+        for part in (run, judge):
+            if part["base_url"] is not None:
+                part["base_url"] = redact_url(part["base_url"])
         suites = {
             name: {
                 "path": name if suite.is_built_in else str(suite.folder.resolve()),
@@ -177,7 +183,7 @@ class Plan:
             "workroom": workroom.__version__,
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "bench": _plain(selection),
-            "judge": _plain(asdict(self.judge)),
+            "judge": _plain(judge),
             "run": _plain(run),
             "origins": {key: value for key, value in self.resolved.origins.items() if value != "default"},
             "suites": suites,

@@ -257,7 +257,10 @@ def _tell_end(finished: "Finished", bench: BenchDirectory, screen: Screen) -> No
     elif finished.interrupted:
         screen.error(f"interrupted with {finished.missing:,} attempts left; {again}")
     elif finished.unscored:
-        screen.error(f"{finished.unscored:,} attempts are unscored, see report.md; {again}")
+        # What the plant failed in is run again by `resume`; what a grader could not do is not.
+        failed = any(attempt.failed for attempt in bench.attempts.values())
+        remedy = again if failed else f"grade them once more: workroom bench grade {bench.path} --unscored"
+        screen.error(f"{finished.unscored:,} attempts are unscored, see report.md; {remedy}")
 
 
 def _last_line(screen: Screen, bench: BenchDirectory, code: int) -> None:

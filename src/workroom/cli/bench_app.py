@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 bench_app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Run suites of tasks in several modes, grade them alike, compare honestly.",
+    help="Compare models and modes on suites of tasks.",
     epilog="""\b
     Examples:
       workroom bench list
@@ -60,7 +60,10 @@ JudgeModel = Annotated[
     typer.Option("--judge-model", metavar="MODEL", help="The model that judges free answers; none: leave unscored."),
 ]
 JudgeBaseUrl = Annotated[str | None, typer.Option("--judge-base-url", metavar="URL", help="The judge's server.")]
-JudgeVotes = Annotated[int, typer.Option("--judge-votes", metavar="N", min=1, help="Votes of the judge per answer.")]
+JudgeVotes = Annotated[
+    int | None,
+    typer.Option("--judge-votes", metavar="N", min=1, help="Votes per answer [default: the suite's, else 3]."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The bench's directory.", show_default=False)]
@@ -127,7 +130,7 @@ def run(
     ray_address: RayAddress = None,
     judge_model: JudgeModel = None,
     judge_base_url: JudgeBaseUrl = None,
-    judge_votes: JudgeVotes = 3,
+    judge_votes: JudgeVotes = None,
     style: Annotated[
         str | None, typer.Option("--style", metavar="STYLE", help="Prompt: compute or neutral [default: compute].")
     ] = None,
@@ -232,7 +235,7 @@ def resume(
     ray_address: RayAddress = None,
     judge_model: JudgeModel = None,
     judge_base_url: JudgeBaseUrl = None,
-    judge_votes: JudgeVotes = 3,
+    judge_votes: JudgeVotes = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> int:
@@ -258,7 +261,7 @@ def grade(
     directory: Directory,
     judge_model: JudgeModel = None,
     judge_base_url: JudgeBaseUrl = None,
-    judge_votes: JudgeVotes = 3,
+    judge_votes: JudgeVotes = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask the judge anew what it was asked before.")] = False,
     only_unscored: Annotated[bool, typer.Option("--unscored", help="Only what has no score yet.")] = False,
     as_json: AsJson = False,
@@ -323,7 +326,7 @@ def _screen(*, as_json: bool, quiet: bool) -> Any:
     return Screen(as_json=as_json, quiet=quiet)
 
 
-def _judge(model: str | None, base_url: str | None, votes: int) -> "JudgeSettings":
+def _judge(model: str | None, base_url: str | None, votes: int | None) -> "JudgeSettings":
     from workroom.bench.plan import JudgeSettings
 
     return JudgeSettings(model, base_url, votes)
