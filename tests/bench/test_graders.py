@@ -129,7 +129,7 @@ def test_a_judge_is_not_asked_about_what_another_grader_finds_right() -> None:
     assert (right.value, right.details["graded_by"]) == (1.0, "math_verify")
     assert (other.value, other.reason, judge.asked) == (0.0, "judged", [r"\boxed{0.6}"])
     assert grade([(task, r"\boxed{0.5}")], None, judged) == [Score(None, "there is no judge")]
-    with pytest.raises(ConfigError, match="`first` of .judge. is 'maths'"):
+    with pytest.raises(ConfigError, match="is 'maths', which is none of"):
         check(replace(judged, judge={"first": "maths"}), [task])
 
 

@@ -76,8 +76,10 @@ def grade_verb(directory: Path, judge: JudgeSettings, *, refresh: bool, only_uns
         _report(bench, screen)
         _summary(bench, screen)
         if unscored:
-            screen.error(f"{unscored} attempts are unscored; the reasons are in {bench.path / 'scores.jsonl'}")
-        return 6 if unscored else 0
+            screen.error(f"{unscored:,} attempts are unscored; the reasons are in {bench.path / 'scores.jsonl'}")
+        code = 6 if unscored else 0
+        _last_line(screen, bench, code)
+        return code
 
 
 def report_verb(directory: Path, screen: Screen) -> int:
