@@ -53,6 +53,7 @@ def resume_verb(
     """Goes on with a bench."""
     with BenchDirectory.open(directory) as bench:
         plan = Plan.of(bench, flags, judge)
+        plan.check_prompts(bench.config)
         return _session(bench, plan, pace_of(plan.resolved.config.model, *pace), bounds, screen)
 
 
