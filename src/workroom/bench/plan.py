@@ -105,8 +105,7 @@ class Plan:
         )
         if judge is None or judge.model is None:
             judge = JudgeSettings(**config["judge"])
-        plan = cls.make(selection, resolved, judge)
-        return plan
+        return cls.make(selection, resolved, judge)
 
     def check_prompts(self, config: Mapping[str, Any]) -> None:
         """Raises ConfigError where a suite asks otherwise than when the bench was begun, so that it cannot go on."""
