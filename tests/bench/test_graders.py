@@ -5,7 +5,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -120,17 +120,6 @@ def test_a_judge_is_asked_where_there_is_one() -> None:
     some = [(task(name), "x") for name in ("llm_judge", "llm_judge:variant", "qa_f1_or_judge")]
     assert [score.value for score in grade(some, judge)] == [0.25] * 3
     assert [score.value for score in grade(some)] == [None, None, 0.0]
-
-
-def test_a_judge_is_not_asked_about_what_another_grader_finds_right() -> None:
-    judged = replace(suite(grader="llm_judge:units"), judge={"units": {"first": "math_verify"}})
-    task, judge = Task("?", id="a", answer="1/2"), Judge(Score(0.0, "judged"))
-    right, other = grade([(task, r"\boxed{0.5}"), (task, r"\boxed{0.6}")], judge, judged)
-    assert (right.value, right.details["graded_by"]) == (1.0, "math_verify")
-    assert (other.value, other.reason, judge.asked) == (0.0, "judged", [r"\boxed{0.6}"])
-    assert grade([(task, r"\boxed{0.5}")], None, judged) == [Score(None, "there is no judge")]
-    with pytest.raises(ConfigError, match="is 'maths', which is none of"):
-        check(replace(judged, judge={"first": "maths"}), [task])
 
 
 def test_a_judge_that_fails_leaves_a_reason() -> None:

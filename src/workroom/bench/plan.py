@@ -37,11 +37,11 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class JudgeSettings:
-    """Who judges. `model` None: nobody, what needs a judge stays unscored. `votes` None: as many as the suite says."""
+    """Who judges. `model` None: nobody, what needs a judge stays unscored."""
 
     model: str | None = None
     base_url: str | None = None
-    votes: int | None = None
+    votes: int = 3
 
 
 def parse_arms(mode: str, others: Sequence[str]) -> tuple[Arm, ...]:
@@ -79,9 +79,9 @@ class Plan:
 
     @classmethod
     def of(cls, bench: BenchDirectory, flags: Mapping[str, Any], judge: JudgeSettings | None = None) -> Self:
-        """The plan of a bench that goes on, with another judge where one is named, else with what is changed of it.
+        """The plan of a bench that is there, with another judge where one is named.
 
-        Raises ConfigError where a flag or a suite has changed.
+        Raises ConfigError for a flag that would make it another bench.
         """
         config = bench.config
         selection = Selection(
@@ -104,18 +104,11 @@ class Plan:
             replace(RunConfig(**config["run"]), **{key: getattr(now, key) for key in given}), config["origins"]
         )
         if judge is None or judge.model is None:
-            others = {key: value for key, value in asdict(judge or JudgeSettings()).items() if value is not None}
-            judge = replace(JudgeSettings(**config["judge"]), **others)
-        if "***" in (judge.base_url or ""):
-            raise ConfigError(
-                "the judge's base URL held a login, which is not recorded: give it again with --judge-base-url"
-            )
-        plan = cls.make(selection, resolved, judge)
-        plan.check_suites(config)
-        return plan
+            judge = JudgeSettings(**config["judge"])
+        return cls.make(selection, resolved, judge)
 
-    def check_suites(self, config: Mapping[str, Any]) -> None:
-        """Raises ConfigError where a suite asks otherwise than when the bench was begun."""
+    def check_prompts(self, config: Mapping[str, Any]) -> None:
+        """Raises ConfigError where a suite asks otherwise than when the bench was begun, so that it cannot go on."""
         for name, suite in self.suites.items():
             if config["suites"][name]["digest"] != suite.digest:
                 raise ConfigError(f"the prompts of the suite {name} have changed since the bench was begun")
@@ -163,10 +156,9 @@ class Plan:
 
     def record(self) -> dict[str, Any]:
         """What goes into `config.toml`: no secret, and None is left out."""
-        run, judge = asdict(self.resolved.config), asdict(self.judge)
-        for part in (run, judge):
-            if part["base_url"] is not None:
-                part["base_url"] = redact_url(part["base_url"])
+        run = asdict(self.resolved.config)
+        if run["base_url"] is not None:
+            run["base_url"] = redact_url(run["base_url"])
         suites = {
             name: {
                 "path": name if suite.is_built_in else str(suite.folder.resolve()),
@@ -183,7 +175,7 @@ class Plan:
             "workroom": workroom.__version__,
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "bench": _plain(selection),
-            "judge": _plain(judge),
+            "judge": _plain(asdict(self.judge)),
             "run": _plain(run),
             "origins": {key: value for key, value in self.resolved.origins.items() if value != "default"},
             "suites": suites,

@@ -38,7 +38,7 @@ def run_verb(
 
     plan = Plan.make(selection, resolve(flags, config_file), judge)
     chosen = pace_of(plan.resolved.config.model, *pace)
-    with begin(plan, out) as bench:
+    with begin(plan, out, screen.view.notice) as bench:
         return _session(bench, plan, chosen, bounds, screen)
 
 
@@ -53,6 +53,7 @@ def resume_verb(
     """Goes on with a bench."""
     with BenchDirectory.open(directory) as bench:
         plan = Plan.of(bench, flags, judge)
+        plan.check_prompts(bench.config)
         return _session(bench, plan, pace_of(plan.resolved.config.model, *pace), bounds, screen)
 
 
@@ -76,10 +77,8 @@ def grade_verb(directory: Path, judge: JudgeSettings, *, refresh: bool, only_uns
         _report(bench, screen)
         _summary(bench, screen)
         if unscored:
-            screen.error(f"{unscored:,} attempts are unscored; the reasons are in {bench.path / 'scores.jsonl'}")
-        code = 6 if unscored else 0
-        _last_line(screen, bench, code)
-        return code
+            screen.error(f"{unscored} attempts are unscored; the reasons are in {bench.path / 'scores.jsonl'}")
+        return 6 if unscored else 0
 
 
 def report_verb(directory: Path, screen: Screen) -> int:
@@ -259,10 +258,7 @@ def _tell_end(finished: "Finished", bench: BenchDirectory, screen: Screen) -> No
     elif finished.interrupted:
         screen.error(f"interrupted with {finished.missing:,} attempts left; {again}")
     elif finished.unscored:
-        # What the plant failed in is run again by `resume`; what a grader could not do is not.
-        failed = any(attempt.failed for attempt in bench.attempts.values())
-        remedy = again if failed else f"grade them once more: workroom bench grade {bench.path} --unscored"
-        screen.error(f"{finished.unscored:,} attempts are unscored, see report.md; {remedy}")
+        screen.error(f"{finished.unscored:,} attempts are unscored, see report.md; {again}")
 
 
 def _last_line(screen: Screen, bench: BenchDirectory, code: int) -> None:

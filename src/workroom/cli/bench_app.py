@@ -60,10 +60,7 @@ JudgeModel = Annotated[
     typer.Option("--judge-model", metavar="MODEL", help="The model that judges free answers; none: leave unscored."),
 ]
 JudgeBaseUrl = Annotated[str | None, typer.Option("--judge-base-url", metavar="URL", help="The judge's server.")]
-JudgeVotes = Annotated[
-    int | None,
-    typer.Option("--judge-votes", metavar="N", min=1, help="Votes per answer [default: the suite's, else 3]."),
-]
+JudgeVotes = Annotated[int, typer.Option("--judge-votes", metavar="N", min=1, help="Votes of the judge per answer.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="The bench's directory.", show_default=False)]
@@ -130,7 +127,7 @@ def run(
     ray_address: RayAddress = None,
     judge_model: JudgeModel = None,
     judge_base_url: JudgeBaseUrl = None,
-    judge_votes: JudgeVotes = None,
+    judge_votes: JudgeVotes = 3,
     style: Annotated[
         str | None, typer.Option("--style", metavar="STYLE", help="Prompt: compute or neutral [default: compute].")
     ] = None,
@@ -235,7 +232,7 @@ def resume(
     ray_address: RayAddress = None,
     judge_model: JudgeModel = None,
     judge_base_url: JudgeBaseUrl = None,
-    judge_votes: JudgeVotes = None,
+    judge_votes: JudgeVotes = 3,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> int:
@@ -261,7 +258,7 @@ def grade(
     directory: Directory,
     judge_model: JudgeModel = None,
     judge_base_url: JudgeBaseUrl = None,
-    judge_votes: JudgeVotes = None,
+    judge_votes: JudgeVotes = 3,
     refresh: Annotated[bool, typer.Option("--refresh", help="Ask the judge anew what it was asked before.")] = False,
     only_unscored: Annotated[bool, typer.Option("--unscored", help="Only what has no score yet.")] = False,
     as_json: AsJson = False,
@@ -326,7 +323,7 @@ def _screen(*, as_json: bool, quiet: bool) -> Any:
     return Screen(as_json=as_json, quiet=quiet)
 
 
-def _judge(model: str | None, base_url: str | None, votes: int | None) -> "JudgeSettings":
+def _judge(model: str | None, base_url: str | None, votes: int) -> "JudgeSettings":
     from workroom.bench.plan import JudgeSettings
 
     return JudgeSettings(model, base_url, votes)

@@ -50,13 +50,6 @@ class Graders:
             return Score(0.0, "the answer is empty")
         if is_judged(name) or (name == F1_OR_JUDGE and self._judge):
             return await self._ask_judge(suite, task, answer)
-        return await self._compute(suite, task, answer, name)
-
-    async def aclose(self) -> None:
-        """Ends the worker processes. Safe to call twice."""
-        await self._pool.aclose()
-
-    async def _compute(self, suite: "Suite", task: "Task", answer: str, name: str) -> Score:
         # None of the package's own reads documents, which are large.
         task = replace(task, grader=name, meta=dict(task.meta), documents=dict(task.documents) if name == OWN else {})
         if name == OWN:
@@ -66,14 +59,13 @@ class Graders:
         grader = GRADERS[name]
         return await self._pool.grade(Request(grader.function, grader.libraries, task, answer))
 
+    async def aclose(self) -> None:
+        """Ends the worker processes. Safe to call twice."""
+        await self._pool.aclose()
+
     async def _ask_judge(self, suite: "Suite", task: "Task", answer: str) -> Score:
         if self._judge is None:
-            # Nor is another grader asked first: with right answers alone scored, every mean would be 1.
             return Score(None, "there is no judge")
-        if (first := first_of(suite, grader_of(suite, task))) is not None:
-            found = await self._compute(suite, task, answer, first)
-            if found.value == 1:
-                return replace(found, details={**found.details, "graded_by": first})
         try:
             return await self._judge.grade(suite, task, answer)
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer stays unscored
@@ -104,18 +96,6 @@ def check(suite: "Suite", tasks: "Iterable[Task]") -> None:
             raise ConfigError(f"{where} has no answer, which its grader {name!r} compares with; give it one")
         elif not is_judged(name):
             _check_libraries(name, where)
-        elif (first := first_of(suite, name)) is not None:
-            if first not in GRADERS:
-                raise ConfigError(f"{where}: `first` of [judge] is {first!r}, which is none of: {', '.join(GRADERS)}")
-            _check_libraries(first, where)
-
-
-def first_of(suite: "Suite", grader: str) -> str | None:
-    """The grader that is asked before the judge, None for none: what it finds right, nobody is asked about."""
-    from workroom.bench.graders.judge import settings_of
-
-    first = settings_of(suite, grader).get("first")
-    return None if first is None else str(first)
 
 
 def _check_libraries(name: str, where: str) -> None:
