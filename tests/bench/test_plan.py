@@ -120,7 +120,7 @@ def test_a_bench_goes_on_only_with_the_same_documents(tmp_path: Path) -> None:
         path.write_text(json.dumps(item | {"documents": [{"name": "d.txt", "text": text}]}) + "\n")
         selection = Selection(("math",), parse_arms("llm", ()), data=(str(path),))
         made = Plan.make(selection, from_arguments({"model": "scripted/s.jsonl"}), JudgeSettings())
-        begin(made, tmp_path / "b").close()
+        begin(made, tmp_path / "b", lambda _: None).close()
 
     begun("one")
     begun("one")

@@ -41,7 +41,7 @@ def run_verb(
 
     plan = Plan.make(selection, resolve(flags, config_file), judge)
     chosen = pace_of(plan.resolved.config.model, *pace)
-    with begin(plan, out) as bench:
+    with begin(plan, out, screen.view.notice) as bench:
         return _session(bench, plan, chosen, bounds, screen)
 
 
