@@ -103,7 +103,7 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(st.one_of(st.text(), st.lists(_PIECES, max_size=30).map("".join)), st.integers(1, 26))
 @example("\\boxed{" * 50, 4)
 def test_whatever_the_answer_it_is_an_option_or_none(answer: str, count: int) -> None:
@@ -113,7 +113,7 @@ def test_whatever_the_answer_it_is_an_option_or_none(answer: str, count: int) ->
     assert choice.choose_several(answer, count) <= frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:count])
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(st.sampled_from("ABCDEFGHIJ"), st.sampled_from("ABCDEFGHIJ"))
 def test_the_last_of_two_statements_counts(first: str, last: str) -> None:
     for template in ("The answer is {}.", "Answer: {}", "**({})** because a shift", r"\boxed{{{}}}", "{}"):

@@ -20,14 +20,13 @@ from typing import NamedTuple
 
 from workroom.bench.graders import choice_words as words
 from workroom.bench.graders.letters import Letters, Place, Run, even
-from workroom.bench.graders.statement import plain, unescaped
+from workroom.bench.graders.statement import lined, plain
 from workroom.bench.score import Score
 from workroom.task import Task
 
 MOST_WITHOUT_CHOICES = 10  # options to J, where a task does not say what they are
 _SHORTEST = 4  # characters of an option's text that can be found in a sentence
 
-_BOX = re.compile(r"\\+(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _ONLY_LETTERS = re.compile(r"[(\[]?[A-Z][)\]]?(?:(?:\s*[,;/&+]\s*(?:and\s+)?|\s+(?:and|or)\s+|\s*)[(\[]?[A-Z][)\]]?)*")
 _LISTED = re.compile(r"\s*[(\[]?([A-Z])\s?[)\].:]\s")
 _INLINE = re.compile(r"[(\[]?\b([A-Z])[)\]]")
@@ -54,24 +53,19 @@ def options(task: Task, *expected: str) -> int:
 
 def choose(answer: str, count: int, choices: Sequence[str] = ()) -> str | None:
     """The letter that an answer states last, of `count` options; None where it states none, or several."""
-    letters = _Reader(count, choices).read(_prepared(answer))
+    letters = _Reader(count, choices).read(lined(answer))
     return next(iter(letters)) if len(letters) == 1 else None
 
 
 def choose_several(answer: str, count: int, choices: Sequence[str] = ()) -> frozenset[str]:
     """The letters that an answer states last. "ACD" and letters one a line are several."""
-    text = _prepared(answer)
+    text = lined(answer)
     whole = words.BEFORE_LETTER.sub("", text).strip().rstrip(".")
     if _ONLY_LETTERS.fullmatch(whole):
         letters = re.findall(r"[A-Z]", whole)
         if len(set(letters)) == len(letters) and set(letters) <= set(ascii_uppercase[:count]):
             return frozenset(letters)
     return _Reader(count, choices).read(text)
-
-
-def _prepared(answer: str) -> str:
-    """The answer without dress, its boxes as lines that say so."""
-    return plain(_BOX.sub(r"\nAnswer: \1\n", unescaped(answer))).strip()
 
 
 class _Statement(NamedTuple):

@@ -7,7 +7,7 @@ import logging
 from functools import lru_cache
 from typing import Any
 
-from workroom.bench.graders.statement import boxed, unescaped
+from workroom.bench.graders.statement import boxed, concluded
 from workroom.bench.score import Score
 from workroom.task import Task
 
@@ -24,11 +24,11 @@ def grade(task: Task, answer: str) -> Score:
 
 
 def compare(reference: str, content: str | None, answer: str) -> Score:
-    """The verdict of math-verify on the content of a box, or on a whole answer without one."""
+    """The verdict of math-verify on the content of a box; without one, on what the answer concludes."""
     expected = _parsed_reference(_boxed(reference))
     if not expected:
         return Score(None, f"math-verify cannot read the reference answer {reference!r:.200}", content)
-    given = _parsed(_boxed(content) if content is not None else unescaped(answer))
+    given = _parsed(_boxed(content) if content is not None else concluded(answer))
     errors: list[str] = []
     right = any(_equal(one, other, errors) for one in expected for other in given)
     extracted = content if content is not None else _read(given)
