@@ -10,6 +10,7 @@ from workroom.bench.graders import choice
 from workroom.bench.score import Score
 from workroom.task import Task
 
+from .choice_nasties import NASTY, TEXTS
 from .choice_vectors import DRUGS, GERMS, LETTERS, NERVE, WRITTEN
 
 
@@ -63,6 +64,11 @@ def test_letters_where_the_options_are_known(answer: str, choices: tuple[str, ..
 @pytest.mark.parametrize(("answer", "choices", "letter"), WRITTEN)
 def test_letters_as_models_write_them(answer: str, choices: tuple[str, ...], letter: str | None) -> None:
     assert choice.choose(answer, len(choices) or 10, choices) == letter
+
+
+@pytest.mark.parametrize(("answer", "letter"), NASTY)
+def test_answers_that_are_easily_misread(answer: str, letter: str | None) -> None:
+    assert choice.choose(answer, len(TEXTS), TEXTS) == letter
 
 
 @pytest.mark.parametrize(
@@ -123,7 +129,16 @@ def test_the_last_of_two_statements_counts(first: str, last: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["A " * 20_000, "(" * 40_000, "answer is " * 20_000, "A, " * 20_000, "so " * 20_000, "\n" * 40_000]
+    "text",
+    [
+        "A " * 20_000,
+        "(" * 40_000,
+        "answer is " * 20_000,
+        "A, " * 20_000,
+        "so " * 20_000,
+        "\n" * 40_000,
+        "Answer: A\nB is correct" * 5_000,
+    ],
 )
 def test_long_answers_do_not_take_long(text: str) -> None:
     choice.choose(text, 10, DRUGS)

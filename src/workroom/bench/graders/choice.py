@@ -27,6 +27,7 @@ from workroom.task import Task
 MOST_WITHOUT_CHOICES = 10  # options to J, where a task does not say what they are
 _SHORTEST = 4  # characters of an option's text that can be found in a sentence
 
+_ON_A_LINE = re.compile(r"[ \t]*(?:(?:the|my|final|correct)[ \t]+)*answers?[ \t]*:[ \t]*[(\[]?", re.IGNORECASE)
 _ONLY_LETTERS = re.compile(r"[(\[]?[A-Z][)\]]?(?:(?:\s*[,;/&+]\s*(?:and\s+)?|\s+(?:and|or)\s+|\s*)[(\[]?[A-Z][)\]]?)*")
 _LISTED = re.compile(r"\s*[(\[]?([A-Z])\s?[)\].:]\s")
 _INLINE = re.compile(r"[(\[]?\b([A-Z])[)\]]")
@@ -87,7 +88,11 @@ class _Reader:
         if len(text) > 1 and (whole := self._option(text)):
             return whole
         unlisted = _without_lists(text)
-        statements = [*self._marked(text), *self._right(text), *self._lines(unlisted)]
+        marked = list(self._marked(text))
+        # What is said of other options below the line `Answer: B`, as in "C is correct in children", explains it.
+        below = max((statement.at for statement in marked if _is_on_a_line(text, statement.at)), default=len(text))
+        right = (statement for statement in self._right(text) if text.find("\n", below, statement.at) < 0)
+        statements = [*marked, *right, *self._lines(unlisted)]
         if statements:
             return max(statements, key=lambda statement: statement.at).letters
         return self._mentioned(unlisted) or self._quoted(unlisted)
@@ -101,6 +106,8 @@ class _Reader:
     def _marked(self, text: str) -> Iterator[_Statement]:
         """After "the answer is" and the like: letters, or an option's text."""
         for mark in words.MARK.finditer(text):
+            if words.OF_OTHERS.search(text, max(0, mark.start() - 20), mark.start()):
+                continue
             run = self._letters.run(text, mark.end(), Place.AFTER_MARK)
             if run and not words.IS_WRONG.match(text, run.end):
                 yield _Statement(run.start, run.letters)
@@ -127,7 +134,7 @@ class _Reader:
         first = True
         for line in re.finditer(r"[^\n]*\S[^\n]*", text):
             content = line[0].strip()
-            letter = words.BEFORE_LETTER.sub("", content).rstrip(".! ")
+            letter = words.BEFORE_LETTER.sub("", content).strip("|<>'.! ")
             alone = self._letters.run(letter, 0, Place.AFTER_MARK)
             if alone and alone.end == len(letter):
                 yield _Statement(line.start(), alone.letters)
@@ -167,6 +174,11 @@ class _Reader:
                 }
                 return frozenset(longest)
         return frozenset()
+
+
+def _is_on_a_line(text: str, at: int) -> bool:
+    """Whether the line before this place is `Answer:` and no more."""
+    return _ON_A_LINE.fullmatch(text, text.rfind("\n", max(0, at - 60), at) + 1, at) is not None
 
 
 def _is_held(said: str, run: Run) -> bool:

@@ -4,12 +4,25 @@ Its own time-outs are off: they work by signals, and the pool ends what takes to
 """
 
 import logging
+import re
 from functools import lru_cache
 from typing import Any
 
 from workroom.bench.graders.statement import boxed, concluded
 from workroom.bench.score import Score
 from workroom.task import Task
+
+# How programs and keyboards write what math-verify knows in LaTeX alone, or would take for something else.
+_WRITTEN = (
+    (re.compile(r"(?<![\w.])(\d+\.?\d*|\.\d+)[eE]\+?(-?\d+)(?!\w)"), r"\1 \\times 10^{\2}"),  # 1.5e-3
+    (re.compile(r"(?<=\d)(?:\\[,!]|\{,\}|[\u2009\u202f])(?=\d{3}(?!\d))"), ""),  # thousands
+    (re.compile(r"(?:^|(?<=[(\[{,=\s]))[–‑﹣－](?=\s*[\d.\\A-Za-z(])"), "-"),
+    (re.compile(r"[°º]"), r"^\\circ "),
+    (re.compile(r"²"), "^2"),
+    (re.compile(r"³"), "^3"),
+    (re.compile(r"(?<![.…])\.\s*$"), ""),
+    (re.compile(r"^(?:~|\\ )+|(?:~|\\(?: |$))+$"), ""),
+)
 
 
 def grade(task: Task, answer: str) -> Score:
@@ -46,7 +59,10 @@ def _squeezed(text: str) -> str:
 
 def _boxed(content: str) -> str:
     """In a box, as both sides are parsed."""
-    return rf"\boxed{{{_content(content)}}}"
+    content = _content(content)
+    for pattern, instead in _WRITTEN:
+        content = pattern.sub(instead, content)
+    return rf"\boxed{{{content}}}"
 
 
 def _parsed(text: str) -> list[Any]:

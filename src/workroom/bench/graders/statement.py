@@ -22,14 +22,15 @@ _COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|math
 _DRESS = re.compile(r"[*`“”\"„«»]|(?<!\w)_+|_+(?!\w)|\\[()\[\]]|(?m:^[ \t]*+(?:#+|>|[-•+](?=[ \t]))[ \t]*)")
 _BOXED = re.compile(r"\\+(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _JOINED = re.compile(r"(?:[\s$,;.&\\]|\band\b|\bor\b)*+")  # between the boxes of one answer
+_INVISIBLE = re.compile("[\0\u00ad\u200b\u200e\u200f\u2060\ufeff]")
 _DEPTH = 4  # of commands in commands, and of boxes in boxes
 _SPACE = re.compile(r"\\(?:[,;:! ]|q?quad\b)")
 _TAG = re.compile(r"<(/?)(?:final[_-]?)?answer>", re.IGNORECASE)
 _INLINE = re.compile(r"\$\$?([^$\n]{1,200})\$\$?")
 
 _NAMED = (
-    r"(?:(?<![^\W_])(?:answers?|ans|antwort|réponse|respuesta|risposta|ответ)\b|答案)(?:[ \t]+(?:choice|option|letter))?"
-    r"(?:[ \t]+(?:to|for|of)[ \t]+(?:the|this|your)[ \t]+\w+)?"
+    r"(?:(?<![^\W_])(?:answers?|ans|antwort|réponse|respuesta|risposta|ответ)(?![^\W_])|答案)"
+    r"(?:[ \t]+(?:choice|option|letter))?(?:[ \t]+(?:to|for|of)[ \t]+(?:the|this|your)[ \t]+\w+)?"
 )
 # Such as in "the final answer to the question is: 5" and "Answer: 5".
 ANSWER: Final = (
@@ -66,7 +67,7 @@ def unescaped(text: str) -> str:
 
 def plain(text: str) -> str:
     r"""The text without Markdown's emphasis, headings and bullets, and without the commands of LaTeX around words."""
-    text = unicodedata.normalize("NFKC", text).replace("’", "'")
+    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).replace("’", "'")
     text = _INLINE.sub(r"\1", _TAG.sub(lambda tag: "\n" if tag[1] else "\nAnswer: ", text))
     for _ in range(_DEPTH):
         text = _COMMAND.sub(r"\1", text)

@@ -52,10 +52,10 @@ def best(measure: Callable[[str, str], float], given: str, accepted: Sequence[st
 def normalised(text: str) -> str:
     """As SQuAD's evaluation has it: lower case, no punctuation, no articles, single spaces.
 
-    Punctuation is that of Unicode too, so that typographic quotes do not count.
+    Punctuation is that of Unicode too, so that typographic quotes do not count, nor does what cannot be seen.
     """
     text = unicodedata.normalize("NFKC", text).lower()
-    kept = (c for c in text if c not in string.punctuation and not unicodedata.category(c).startswith("P"))
+    kept = (c for c in text if c not in string.punctuation and not unicodedata.category(c).startswith(("P", "Cf")))
     return " ".join(_ARTICLES.sub(" ", "".join(kept)).split())
 
 
