@@ -8,7 +8,7 @@ from typing import Any
 from workroom.bench.outcomes import unscored
 from workroom.bench.report.results import Results, section
 from workroom.bench.report.table import show
-from workroom.bench.report.tables.scores import differences_of, verdict
+from workroom.bench.report.tables.scores import differences_of, left_out, verdict
 from workroom.bench.suite import find_suite
 from workroom.config import redact_url
 from workroom.errors import ConfigError
@@ -57,10 +57,12 @@ def _how_much(results: Results) -> Iterator[str]:
 
 def _findings(results: Results) -> Iterator[str]:
     for suite, (difference, p) in differences_of(results, "sandbox", "llm").items():
+        missing = left_out(results, suite, "sandbox", "llm")
+        also = f", {missing:,} more without a score in both arms" if missing else ""
         interval = f"{show(difference.low, 'points')} to {show(difference.high, 'points')}"
         yield (
             f"{suite}: sandbox − llm is {show(difference.mean, 'points')} points (95 % interval {interval}; p {_p(p)} "
-            f"corrected; {difference.items:,} items): {_MEANING[verdict(difference, p)]}."
+            f"corrected; {difference.items:,} items{also}): {_MEANING[verdict(difference, p)]}."
         )
 
 

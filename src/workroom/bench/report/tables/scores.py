@@ -41,6 +41,14 @@ def differences_of(results: Results, first: str, second: str) -> dict[str, tuple
     return {suite: (found[suite], p) for suite, p in zip(found, corrected, strict=True)}
 
 
+def left_out(results: Results, suite: str, first: str, second: str) -> int:
+    """How many tasks were attempted in either arm and have not a score in both."""
+    bench = results.bench
+    tried = {key.task for key in bench.attempts if key.suite == suite and key.mode in (first, second)}
+    both = scores_by_item(bench, suite, first).keys() & scores_by_item(bench, suite, second).keys()
+    return len(tried - both)
+
+
 def verdict(difference: Difference, p: float) -> str:
     """What the corrected test lets one say."""
     if p >= LEVEL:
@@ -55,6 +63,7 @@ def differences(results: Results) -> Table:
     for first, second in contrasts(results):
         found = differences_of(results, first, second)
         for suite, (difference, p) in found.items():
+            ours, theirs = (scores_by_item(results.bench, suite, mode) for mode in (first, second))
             sides = [_sides(results, suite, mode) for mode in (first, second)]
             rows.append(
                 (
@@ -64,9 +73,11 @@ def differences(results: Results) -> Table:
                     Interval(difference.low, difference.high),
                     p,
                     verdict(difference, p),
-                    _mean(scores_by_item(results.bench, suite, second)),
-                    _mean(scores_by_item(results.bench, suite, first)),
+                    # Of the items of both, so that they are as far apart as it says.
+                    _mean({item: theirs[item] for item in theirs if item in ours}),
+                    _mean({item: ours[item] for item in ours if item in theirs}),
                     difference.items,
+                    left_out(results, suite, first, second),
                     difference.wins,
                     difference.losses,
                     difference.ties,
@@ -79,7 +90,7 @@ def differences(results: Results) -> Table:
         if len(found) > 1:
             mean = mean_over([difference for difference, _ in found.values()])
             middle = (mean.mean, Interval(mean.low, mean.high))
-            rows.append(("mean of suites", f"{first} − {second}", *middle, *[None] * 4, mean.items, *[None] * 6))
+            rows.append(("mean of suites", f"{first} − {second}", *middle, *[None] * 4, mean.items, *[None] * 7))
     return Table(
         "differences",
         "What the sandbox changes",
@@ -93,6 +104,7 @@ def differences(results: Results) -> Table:
             Column("second_mean", "Second arm, %", "share"),
             Column("first_mean", "First arm, %", "share"),
             Column("items", "Items of both", "count"),
+            Column("left_out", "Left out", "count"),
             Column("wins", "Won", "count"),
             Column("losses", "Lost", "count"),
             Column("ties", "Tied", "count"),
@@ -108,7 +120,7 @@ def differences(results: Results) -> Table:
 def _difference_notes(rows: Sequence[object], methods: Mapping[str, None]) -> tuple[str, ...]:
     if not rows:
         return notes("differences", "empty")
-    names = ("paired", "methods", "corrected", "needed", "over", "scored")
+    names = ("paired", "left_out", "methods", "corrected", "needed", "over", "scored")
     return notes("differences", *names, methods="; ".join(methods), level=LEVEL)
 
 
