@@ -81,6 +81,18 @@ def test_means_and_counts(folder: Path, scores: dict[tuple[str, str], Scores]) -
         assert tuple(float(row[name]) for name in ("mean", "interval_low", "interval_high")) == pytest.approx(
             wanted, abs=1e-9
         )
+        # What the mean could be if all were scored.
+        filled: dict[float, dict[str, list[float]]] = {}
+        for score in (0.0, 1.0):
+            filled[score] = {task: list(by_repeat.values()) for task, by_repeat in ours.items()}
+            for line in attempts:
+                if line["repeat"] not in ours.get(line["task"], {}):
+                    filled[score].setdefault(line["task"], []).append(score)
+        if len(attempts) > scored:
+            bounds = tuple(fmean(map(fmean, filled[score].values())) for score in (0.0, 1.0))
+            assert (float(row["bounds_low"]), float(row["bounds_high"])) == pytest.approx(bounds, abs=1e-9)
+        else:
+            assert (row["bounds_low"], row["bounds_high"]) == ("", "")
 
 
 def test_differences(folder: Path, scores: dict[tuple[str, str], Scores]) -> None:
@@ -154,6 +166,18 @@ def test_markdown_and_html_show_what_the_csv_file_holds(folder: Path) -> None:
         low, high, mean = (f"{100 * float(row[name]):.1f}" for name in ("interval_low", "interval_high", "mean"))
         assert re.search(rf"\| {row['suite']} \| {row['arm']} \|.*\| {mean} \| {low} to {high} \|", text)
         assert f'<td class="n">{mean}</td>\n<td class="n">{low} to {high}</td>' in html
+
+
+def test_an_arm_is_compared_with_what_there_is(tmp_path: Path) -> None:
+    arms = {("math", "llm"): [[0.0], [0.0]], ("math", "sandbox+no_network"): [[1.0], [0.0]]}
+    write_report(make_bench(tmp_path / "without_sandbox", arms))
+    (row,) = table(tmp_path / "without_sandbox", "differences")
+    assert (row["difference"], float(row["points"])) == ("sandbox+no_network − llm", 0.5)
+    both = {("math", "sandbox+no_network"): [[1.0]], ("math", "sandbox+in_prompt"): [[0.0]]}
+    write_report(make_bench(tmp_path / "without_either", both))
+    (row,) = table(tmp_path / "without_either", "differences")
+    assert (row["difference"], float(row["points"])) == ("sandbox+no_network − sandbox+in_prompt", 1.0)
+    assert row["items_needed"] == ""  # one item tells nothing of how differences vary
 
 
 def test_links_lead_to_what_is_there(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from workroom.bench.outcomes import coverage, scores_by_item
+from workroom.bench.outcomes import coverage, scores_by_item, unscored
 from workroom.bench.report.notes import notes
 from workroom.bench.report.results import Results
 from workroom.bench.report.table import Cell, Column, Interval, Table
@@ -21,12 +21,13 @@ _NEGLIGIBLE = 10_000_000  # items; a difference that needs more is none
 
 
 def contrasts(results: Results) -> list[tuple[str, str]]:
-    """Which arm is compared with which: sandbox with llm, and each other arm with sandbox."""
+    """Which arm is compared with which: sandbox with llm, and each other arm with sandbox; without a plain sandbox
+    with llm, and without either with the first of them."""
     modes = results.modes
     found = [("sandbox", "llm")] if {"sandbox", "llm"} <= set(modes) else []
-    if "sandbox" in modes:
-        found += [(mode, "sandbox") for mode in modes if mode not in ("sandbox", "llm")]
-    return found
+    others = [mode for mode in modes if mode not in ("sandbox", "llm")]
+    base = next((mode for mode in ("sandbox", "llm", *others) if mode in modes), "")
+    return found + [(mode, base) for mode in others if mode != base]
 
 
 def differences_of(results: Results, first: str, second: str) -> dict[str, tuple[Difference, float]]:
@@ -138,7 +139,10 @@ def means(results: Results) -> Table:
             mean, interval = estimate.mean, Interval(estimate.low, estimate.high)
             methods[estimate.method] = None
         rows.append(
-            (suite, mode, there.tasks, there.items, there.attempts, there.scored, there.unscored, mean, interval)
+            (
+                *(suite, mode, there.tasks, there.items, there.attempts, there.scored, there.unscored, mean, interval),
+                _bounds(results, suite, mode) if there.unscored else None,
+            )
         )
     return Table(
         "means",
@@ -153,10 +157,25 @@ def means(results: Results) -> Table:
             Column("unscored", "Unscored", "count"),
             Column("mean", "Mean score, %", "share"),
             Column("interval", "95 % interval", "share", interval=True),
+            Column("bounds", "Mean if the unscored were wrong to right, %", "share", interval=True),
         ),
         tuple(rows),
-        notes("means", "methods" if methods else "empty", "unscored", methods="; ".join(methods)),
+        notes("means", "methods" if methods else "empty", "unscored", "bounds", methods="; ".join(methods)),
     )
+
+
+def _bounds(results: Results, suite: str, mode: str) -> Interval:
+    """The mean of the attempted tasks if everything unscored were wrong, and if it were right."""
+    there = scores_by_item(results.bench, suite, mode)
+    missing = [key.task for key, _ in unscored(results.bench, suite, mode)]
+    return Interval(*(_mean(_filled(there, missing, score)) for score in (0.0, 1.0)))
+
+
+def _filled(by_item: Mapping[str, Sequence[float]], missing: Sequence[str], score: float) -> dict[str, list[float]]:
+    filled = {task: list(scores) for task, scores in by_item.items()}
+    for task in missing:
+        filled.setdefault(task, []).append(score)
+    return filled
 
 
 def passes_of(count: int) -> list[int]:
@@ -199,5 +218,7 @@ def _mean(by_item: Mapping[str, Sequence[float]]) -> float:
 
 
 def _needed(difference: Difference) -> int | None:
+    if difference.items < 2:
+        return None  # one item tells nothing of how differences vary
     needed = items_needed(difference.spread, difference.mean)
     return needed if needed is not None and needed < _NEGLIGIBLE else None
