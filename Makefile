@@ -28,9 +28,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml hatch_build.py $(wildcard s
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Only tests and types need these. mini-swe-agent comes without what it depends on: litellm is kept out of here.
-$(VENV)/.ecosystem: $(ECOSYSTEM)/inspect.lock $(ECOSYSTEM)/mini-swe-agent.lock $(VENV)/.installed
-	@echo "· Inspect AI and mini-swe-agent, to test against"
+# Only tests and types need these. The last two come without what they depend on: litellm is kept out of here, and of
+# llama-index-core only NLTK's language data are wanted, which no smaller package has.
+$(VENV)/.ecosystem: $(ECOSYSTEM)/inspect.lock $(ECOSYSTEM)/mini-swe-agent.lock $(ECOSYSTEM)/language-data.lock $(VENV)/.installed
+	@echo "· Inspect AI, mini-swe-agent and language data, to test against"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps $(patsubst %,-r %,$(filter %.lock,$^))
 	@touch $@
 
@@ -72,6 +73,7 @@ lock: $(BIN)/python ## renews the lock files from pyproject.toml
 	$(COMPILE) pyproject.toml --extra local --extra bench --extra ray --group dev --constraint $(VENV)/all.lock -o requirements.lock
 	$(COMPILE) pyproject.toml --extra inspect --constraint requirements.lock -o $(ECOSYSTEM)/inspect.lock
 	echo mini-swe-agent | $(COMPILE) - --no-deps -o $(ECOSYSTEM)/mini-swe-agent.lock
+	echo llama-index-core | $(COMPILE) - --no-deps -o $(ECOSYSTEM)/language-data.lock
 
 clean: ## removes the virtual environment and what the tools left (not the cache in the home directory)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis src/workroom/sandbox/guest/bin

@@ -188,10 +188,6 @@ def test_a_letter_that_is_none_is_counted_all_the_same() -> None:
         ({"instruction_id_list": ["count:numbers"], "kwargs": [{"N": None}]}, "count:numbers has no N in kwargs"),
         ({"instruction_id_list": ["format:emoji"], "kwargs": [{"N": 3}]}, "format:emoji cannot be made"),
         ({"instruction_id_list": ["count:numbers"], "kwargs": [{"N": -3}]}, "would draw another at random"),
-        (
-            {"instruction_id_list": ["repeat:repeat_span"], "kwargs": [SPAN | {"n_start": 0}]},
-            "cannot check n_start = 0",
-        ),
     ],
 )
 def test_a_task_that_cannot_be_graded_is_unscored(meta: dict[str, Any], reason: str) -> None:

@@ -79,9 +79,9 @@ class Plan:
 
     @classmethod
     def of(cls, bench: BenchDirectory, flags: Mapping[str, Any], judge: JudgeSettings | None = None) -> Self:
-        """The plan of a bench that goes on, with another judge where one is named.
+        """The plan of a bench that is there, with another judge where one is named.
 
-        Raises ConfigError where a flag or a suite has changed.
+        Raises ConfigError for a flag that would make it another bench.
         """
         config = bench.config
         selection = Selection(
@@ -105,12 +105,10 @@ class Plan:
         )
         if judge is None or judge.model is None:
             judge = JudgeSettings(**config["judge"])
-        plan = cls.make(selection, resolved, judge)
-        plan.check_suites(config)
-        return plan
+        return cls.make(selection, resolved, judge)
 
-    def check_suites(self, config: Mapping[str, Any]) -> None:
-        """Raises ConfigError where a suite asks otherwise than when the bench was begun."""
+    def check_prompts(self, config: Mapping[str, Any]) -> None:
+        """Raises ConfigError where a suite asks otherwise than when the bench was begun, so that it cannot go on."""
         for name, suite in self.suites.items():
             if config["suites"][name]["digest"] != suite.digest:
                 raise ConfigError(f"the prompts of the suite {name} have changed since the bench was begun")

@@ -35,7 +35,7 @@ class Bounds:
     ray_address: str | None = None
 
 
-def begin(plan: Plan, out: Path | None) -> BenchDirectory:
+def begin(plan: Plan, out: Path | None, tell: Tell) -> BenchDirectory:
     """The directory of a new bench; one that is there already goes on if it is the same bench.
 
     Raises ConfigError where it is another one (the first difference is named), where there are no tasks, or where
@@ -50,6 +50,12 @@ def begin(plan: Plan, out: Path | None) -> BenchDirectory:
             raise
         return bench
     tasks = load(plan)
+    instructed = [task for some in tasks.values() for task in some if "instruction_id_list" in task.meta]
+    if instructed:
+        from workroom.bench.graders.language_data import missing_data
+
+        if lacking := missing_data(instructed):
+            tell(lacking)
     return BenchDirectory.create(out or _default_directory(plan), plan.record(), tasks)
 
 

@@ -38,7 +38,7 @@ def run_verb(
 
     plan = Plan.make(selection, resolve(flags, config_file), judge)
     chosen = pace_of(plan.resolved.config.model, *pace)
-    with begin(plan, out) as bench:
+    with begin(plan, out, screen.view.notice) as bench:
         return _session(bench, plan, chosen, bounds, screen)
 
 
@@ -53,6 +53,7 @@ def resume_verb(
     """Goes on with a bench."""
     with BenchDirectory.open(directory) as bench:
         plan = Plan.of(bench, flags, judge)
+        plan.check_prompts(bench.config)
         return _session(bench, plan, pace_of(plan.resolved.config.model, *pace), bounds, screen)
 
 
