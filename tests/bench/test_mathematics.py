@@ -161,3 +161,8 @@ def test_what_is_written_alike_is_equal_at_once(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(mathematics, "compare", None)
     task = Task("?", answer="$$\nA = \\frac{1}{2} x\n$$")
     assert mathematics.grade(task, r"\boxed{A=\frac{1}{2}x}").value == 1.0
+
+
+def test_what_never_ends_is_right_where_it_is_written_alike() -> None:
+    tower = r"9^{9^{9^{9}}}"
+    assert mathematics.grade(Task("?", answer=tower), rf"\boxed{{ {tower} }}").value == 1.0

@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from statistics import fmean
@@ -14,6 +15,7 @@ import pytest
 
 from tests.bench.report_bench import make_bench
 from workroom.bench.report import write_report
+from workroom.bench.store import BenchDirectory
 
 stats = pytest.importorskip("scipy.stats")
 
@@ -194,3 +196,16 @@ def test_every_table_says_its_unit_or_what_it_counts(folder: Path, name: str) ->
     text = (folder / "report" / "report.html").read_text(encoding="utf-8")
     part = text.split(f'<section id="{name}">')[1].split("</section>")[0]
     assert '<ul class="notes">' in part
+
+
+def test_who_gave_the_scores_is_told(tmp_path: Path) -> None:
+    made = make_bench(tmp_path / "bench", {("physics", "llm"): [[1.0], [0.0], [None], [1.0]]})
+    judged = {"judge": "openai/judge"}, {"judge": "openai/judge"}, {}, {"found_by": "math_verify"}
+    with BenchDirectory.open(made.path) as bench:
+        lines = zip(bench.scores.values(), judged, strict=True)
+        bench.replace_scores([replace(line, grader="llm_judge:ugphysics", details=details) for line, details in lines])
+    text = (write_report(BenchDirectory.load(made.path)) / "report.md").read_text(encoding="utf-8")
+    assert (
+        "| physics | 2 by llm\\_judge:ugphysics, the judge being openai/judge; 1 unscored; "
+        "1 by math\\_verify, found right before a judge was asked |"
+    ).replace("\\_", "_") in text.replace("\\_", "_")

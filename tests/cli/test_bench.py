@@ -64,17 +64,17 @@ def test_known_answers_give_the_known_scores_difference_and_interval(tmp_path: P
     assert set(lines(out / "scores.jsonl")[0]) >= {
         *("task", "suite", "mode", "repeat", "score", "reason", "extracted", "grader"),
     }
-    assert done.stdout.splitlines()[1].split()[:4] == ["math", "llm", "4", "25.0"]
-    assert done.stdout.splitlines()[2].split()[:4] == ["math", "sandbox", "4", "75.0"]
+    assert done.stdout.splitlines()[1].split()[:5] == ["math", "llm", "4", "0", "25.0"]
+    assert done.stdout.splitlines()[2].split()[:5] == ["math", "sandbox", "4", "0", "75.0"]
     run = out / "attempts" / "math" / "sum-1" / "sandbox" / "1"
     assert (run / "answer.txt").read_text() == right[1]
     assert {"run.json", "events.jsonl", "trajectory.json"} <= {path.name for path in run.iterdir()}
     # By hand: differences 0, 1, 1, 0; mean 0.5, standard error 0.288675, t(3) = 3.182446, cut at 1; exact p 0.5.
     with (out / "report" / "differences.csv").open() as file:
         row = next(csv.DictReader(file))
-    assert row["difference"] == "0.5"
-    assert float(row["difference_low"]) == pytest.approx(0.5 - 3.182446305 * 0.2886751346, abs=1e-8)
-    assert float(row["difference_high"]) == 1.0
+    assert row["points"] == "0.5"
+    assert float(row["interval_low"]) == pytest.approx(0.5 - 3.182446305 * 0.2886751346, abs=1e-8)
+    assert float(row["interval_high"]) == 1.0
     assert float(row["p"]) == 0.5
 
 
