@@ -104,6 +104,8 @@ def test_boxes(text: str, content: str | None) -> None:
         ("1/3", r"\boxed{0.333}", 0.0),
         ("7", r"\boxed{3+4=8}", 0.0),
         # Boxes.
+        (r"$\boxed{2}$, $\boxed{3}$", r"\boxed{3}", 0.0),
+        (r"$\boxed{2}$, $\boxed{3}$", r"\boxed{2, 3}", 1.0),
         (r"\boxed{42}", r"\boxed{\boxed{42}}", 1.0),
         ("42", r"\boxed{}", 0.0),
         ("42", r"\boxed{} 42", 1.0),

@@ -141,7 +141,8 @@ def test_pass_at_k(folder: Path, scores: dict[tuple[str, str], Scores]) -> None:
             right, tries = list(by_repeat.values()).count(1.0), len(by_repeat)
             if tries >= k:
                 each.append(1 - stats.hypergeom.pmf(0, tries, right, k))
-        assert (int(row["items"]), float(row["pass_at_k"])) == (len(each), pytest.approx(fmean(each), abs=1e-9))
+        assert int(row["items"]) == len(each)
+        assert float(row["pass_at_k"]) == pytest.approx(fmean(each), abs=1e-9)
 
 
 def test_tokens_and_seconds(folder: Path) -> None:
@@ -182,6 +183,14 @@ def test_an_arm_is_compared_with_what_there_is(tmp_path: Path) -> None:
     assert row["items_needed"] == ""  # one item tells nothing of how differences vary
 
 
+def test_times_over_all_suites_are_of_the_suites_that_both_arms_have(tmp_path: Path) -> None:
+    some = {("math", "llm"): [[1.0]] * 2, ("math", "sandbox"): [[1.0]] * 2, ("chemistry", "sandbox"): [[1.0]] * 7}
+    write_report(make_bench(tmp_path / "bench", some))
+    ratios = {(row["suite"], row["arm"]): row["times_llm"] for row in table(tmp_path / "bench", "throughput")}
+    assert ratios["all", "sandbox"] == ratios["math", "sandbox"] != ""
+    assert ratios["chemistry", "sandbox"] == ""
+
+
 def test_links_lead_to_what_is_there(folder: Path) -> None:
     html = (folder / "report" / "report.html").read_text(encoding="utf-8")
     text = (folder / "report" / "report.md").read_text(encoding="utf-8")
@@ -200,7 +209,12 @@ def test_every_table_says_its_unit_or_what_it_counts(folder: Path, name: str) ->
 
 def test_who_gave_the_scores_is_told(tmp_path: Path) -> None:
     made = make_bench(tmp_path / "bench", {("physics", "llm"): [[1.0], [0.0], [None], [1.0]]})
-    judged = {"judge": "openai/judge"}, {"judge": "openai/judge"}, {}, {"found_by": "math_verify"}
+    judged: tuple[dict[str, str], ...] = (
+        {"judge": "openai/judge"},
+        {"judge": "openai/judge"},
+        {},
+        {"found_by": "math_verify"},
+    )
     with BenchDirectory.open(made.path) as bench:
         lines = zip(bench.scores.values(), judged, strict=True)
         bench.replace_scores([replace(line, grader="llm_judge:ugphysics", details=details) for line, details in lines])

@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from workroom.bench.graders.statement import boxed, concluded
+from workroom.bench.graders.statement import boxed, boxes, concluded
 from workroom.bench.score import Score
 from workroom.task import Task
 
@@ -30,7 +30,7 @@ def grade(task: Task, answer: str) -> Score:
 
     Raises RecursionError and MemoryError, after which the process is not to be used again.
     """
-    reference, content = _content(task.answer or ""), boxed(answer)
+    reference, content = _reference(task.answer or ""), boxed(answer)
     if content is not None and _squeezed(_content(content)) == _squeezed(reference):
         return Score(1.0, extracted=content)  # some of physics take math-verify many seconds
     return compare(reference, content, answer)
@@ -46,6 +46,12 @@ def compare(reference: str, content: str | None, answer: str) -> Score:
     right = any(_equal(one, other, errors) for one in expected for other in given)
     extracted = content if content is not None else _read(given)
     return Score(float(right), extracted=extracted, details={"errors": errors} if errors and not right else {})
+
+
+def _reference(text: str) -> str:
+    """What is in its box; of a reference in several boxes all of it, as a list."""
+    found = boxes(text)
+    return ", ".join(map(_content, found)) if len(found) > 1 else _content(text)
 
 
 def _content(text: str) -> str:

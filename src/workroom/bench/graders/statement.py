@@ -60,6 +60,11 @@ def boxed(text: str) -> str | None:
     return found
 
 
+def boxes(text: str) -> list[str]:
+    """The contents of all boxes, in their order; of boxes in a box the outer one's."""
+    return [span.content for span in _spans(unescaped(text))]
+
+
 def unescaped(text: str) -> str:
     r"""The text with commands restored that `echo -e` or `printf` took for escapes, such as the `\f` of `\frac`."""
     return text.translate(_ESCAPES)
