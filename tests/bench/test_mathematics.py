@@ -103,6 +103,14 @@ def test_boxes(text: str, content: str | None) -> None:
         ("2, 3", r"\boxed{2} and \boxed{3}", 0.0),
         ("1/3", r"\boxed{0.333}", 0.0),
         ("7", r"\boxed{3+4=8}", 0.0),
+        # Small numbers: math-verify itself finds all of the unequal ones here equal.
+        (r"9.11 \times 10^{-31}", r"\boxed{5.0 \times 10^{-31}}", 0.0),
+        (r"9.11 \times 10^{-31}", r"\boxed{m = 9.110 \times 10^{-31}\text{ kg}}", 1.0),
+        (r"9.11 \times 10^{-31}", r"\boxed{0.911 \times 10^{-30}}", 1.0),
+        ("6.63e-34", r"\boxed{1.05 \times 10^{-34}}", 0.0),
+        ("1.602e-19", r"\boxed{1.6e-19}", 0.0),
+        (r"10^{-31}, 2 \times 10^{-31}", r"\boxed{3 \times 10^{-31}, 4 \times 10^{-31}}", 0.0),
+        (r"10^{-31}, 2 \times 10^{-31}", r"\boxed{2 \times 10^{-31}, 10^{-31}}", 1.0),
         # Boxes.
         (r"$\boxed{2}$, $\boxed{3}$", r"\boxed{3}", 0.0),
         (r"$\boxed{2}$, $\boxed{3}$", r"\boxed{2, 3}", 1.0),

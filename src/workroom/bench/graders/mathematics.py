@@ -12,6 +12,8 @@ from workroom.bench.graders.statement import boxed, boxes, concluded
 from workroom.bench.score import Score
 from workroom.task import Task
 
+_SMALL = 1e-4  # of numbers below this
+_ROUNDING = 1e-4  # such a share of them counts as rounded
 # How programs and keyboards write what math-verify knows in LaTeX alone, or would take for something else.
 _WRITTEN = (
     (re.compile(r"(?<![\w.])(\d+\.?\d*|\.\d+)[eE]\+?(-?\d+)(?!\w)"), r"\1 \\times 10^{\2}"),  # 1.5e-3
@@ -99,12 +101,32 @@ def _equal(expected: Any, given: Any, errors: list[str]) -> bool:
     from math_verify import verify
 
     try:
-        return bool(verify(expected, given, timeout_seconds=None, raise_on_error=True))
+        return bool(verify(expected, given, timeout_seconds=None, raise_on_error=True)) and not _apart(expected, given)
     except (RecursionError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - such as a set with a matrix
         errors.append(f"{type(error).__name__}: {error}"[:200])
         return False
+
+
+def _apart(expected: Any, given: Any) -> bool:
+    """Whether these are small numbers that differ by more than their rounding.
+
+    math-verify cuts off differences below some 1e-15, so that to it the mass of an electron is that of a proton.
+    """
+    pairs = zip(_numbers(expected), _numbers(given), strict=False)
+    larger = [(max(abs(one), abs(other)), abs(one - other)) for one, other in pairs]
+    return any(size < _SMALL and difference > _ROUNDING * size for size, difference in larger)
+
+
+def _numbers(expression: Any) -> list[float]:
+    """The value of a number, of `x = number` or of the numbers of a set in their order; nothing for all else."""
+    expression = getattr(expression, "rhs", expression)
+    parts = expression.args if getattr(expression, "is_FiniteSet", False) else [expression]
+    try:
+        return sorted(float(part) for part in parts if part.is_number)
+    except (TypeError, AttributeError, OverflowError):  # complex numbers, texts, towers
+        return []
 
 
 def _read(given: list[Any]) -> str | None:
