@@ -63,6 +63,7 @@ def test_every_page_is_read_and_every_block_has_commands() -> None:
     assert len(found) == fences
 
 
+@pytest.mark.timeout(900)  # some pages have many commands
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_commands_of_a_page_work(page: Path, tmp_path: Path) -> None:
     with FakeServer(_reply) as server:

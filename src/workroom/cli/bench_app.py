@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 bench_app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Run suites of tasks in several modes, grade them alike, compare honestly.",
+    help="Compare models and modes on suites of tasks.",
     epilog="""\b
     Examples:
       workroom bench list
@@ -280,7 +280,7 @@ def report(directory: Directory, quiet: Quiet = False) -> int:
 def compare(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR DIR...", help="Benches.", show_default=False)],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="DIR", help="Write compare.md and compare.csv there.")
+        Path | None, typer.Option("-o", "--out", metavar="DIR", help="Write compare.md, compare.html and CSV there.")
     ] = None,
 ) -> int:
     """Set benches side by side, paired by task, and rank their models."""
