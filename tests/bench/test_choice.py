@@ -10,6 +10,7 @@ from workroom.bench.graders import choice
 from workroom.bench.score import Score
 from workroom.task import Task
 
+from .choice_nasties import NASTY, TEXTS
 from .choice_vectors import DRUGS, GERMS, LETTERS, NERVE, WRITTEN
 
 
@@ -65,6 +66,11 @@ def test_letters_as_models_write_them(answer: str, choices: tuple[str, ...], let
     assert choice.choose(answer, len(choices) or 10, choices) == letter
 
 
+@pytest.mark.parametrize(("answer", "letter"), NASTY)
+def test_answers_that_are_easily_misread(answer: str, letter: str | None) -> None:
+    assert choice.choose(answer, len(TEXTS), TEXTS) == letter
+
+
 @pytest.mark.parametrize(
     ("answer", "letters"),
     [
@@ -103,7 +109,7 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(st.one_of(st.text(), st.lists(_PIECES, max_size=30).map("".join)), st.integers(1, 26))
 @example("\\boxed{" * 50, 4)
 def test_whatever_the_answer_it_is_an_option_or_none(answer: str, count: int) -> None:
@@ -113,7 +119,7 @@ def test_whatever_the_answer_it_is_an_option_or_none(answer: str, count: int) ->
     assert choice.choose_several(answer, count) <= frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ"[:count])
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(st.sampled_from("ABCDEFGHIJ"), st.sampled_from("ABCDEFGHIJ"))
 def test_the_last_of_two_statements_counts(first: str, last: str) -> None:
     for template in ("The answer is {}.", "Answer: {}", "**({})** because a shift", r"\boxed{{{}}}", "{}"):
@@ -123,7 +129,16 @@ def test_the_last_of_two_statements_counts(first: str, last: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["A " * 20_000, "(" * 40_000, "answer is " * 20_000, "A, " * 20_000, "so " * 20_000, "\n" * 40_000]
+    "text",
+    [
+        "A " * 20_000,
+        "(" * 40_000,
+        "answer is " * 20_000,
+        "A, " * 20_000,
+        "so " * 20_000,
+        "\n" * 40_000,
+        "Answer: A\nB is correct" * 5_000,
+    ],
 )
 def test_long_answers_do_not_take_long(text: str) -> None:
     choice.choose(text, 10, DRUGS)

@@ -3,12 +3,14 @@
 import csv
 import html.parser
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.bench.benches import Results, make_bench, series
 from workroom.bench.compare import Comparison, compare, to_csv, to_markdown, write_comparison
+from workroom.bench.store import BenchDirectory
 
 HOSTILE = "local/<b>x</b>|`=\x1b[31m"
 ONE: Results = {
@@ -108,3 +110,37 @@ def test_runs_of_one_mode_have_no_table_of_differences(tmp_path: Path) -> None:
     text = to_markdown(found)
     assert "Unscored, and so" not in text
     assert "settings are not the same" not in text
+
+
+def test_equal_runs_share_a_rank(tmp_path: Path) -> None:
+    benches = [
+        make_bench(tmp_path / name, {"math": {"llm": series(*scores)}}, {"model": name})
+        for name, scores in (("one", (1.0, 0.0)), ("two", (0.0, 1.0)), ("three", (0.0, 0.0)))
+    ]
+    ranks = [(row["run"], row["rank"]) for row in rows(compare(benches), "ranking")]
+    assert ranks == [("one", "1"), ("two", "1"), ("three", "3")]
+
+
+def test_what_is_not_in_a_ranking_is_said(tmp_path: Path) -> None:
+    one = make_bench(tmp_path / "one", {"math": {"llm": series(1.0)}}, {"model": "one"})
+    two = make_bench(
+        tmp_path / "two", {"math": {"llm": series(1.0)}, "biology": {"llm": series(1.0)}}, {"model": "two"}
+    )
+    three = make_bench(tmp_path / "three", {"biology": {"llm": series(0.0)}}, {"model": "three"})
+    assert "llm: no ranking, as its runs have no suite in common." in to_markdown(compare([one, two, three]))
+    both = {"biology": {"llm": series(0.0)}, "math": {"llm": series(0.0)}}
+    four = make_bench(tmp_path / "four", both, {"model": "four"})
+    assert "over math, but not biology, which not all of the runs have: the best is" in to_markdown(
+        compare([one, two, four])
+    )
+
+
+def test_another_judge_is_a_setting_that_differs(tmp_path: Path) -> None:
+    benches = []
+    for name in ("one", "two"):
+        make_bench(tmp_path / name, {"physics": {"llm": series(1.0)}}, {"model": name})
+        with BenchDirectory.open(tmp_path / name) as bench:  # as `bench grade --judge-model` leaves it
+            (line,) = bench.scores.values()
+            bench.replace_scores([replace(line, details={"judge": f"openai/judge-{name}"})])
+        benches.append(BenchDirectory.load(tmp_path / name))
+    assert "| judge of physics | openai/judge-one | openai/judge-two |" in to_markdown(compare(benches))

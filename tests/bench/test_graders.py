@@ -5,8 +5,9 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -120,6 +121,57 @@ def test_a_judge_is_asked_where_there_is_one() -> None:
     some = [(task(name), "x") for name in ("llm_judge", "llm_judge:variant", "qa_f1_or_judge")]
     assert [score.value for score in grade(some, judge)] == [0.25] * 3
     assert [score.value for score in grade(some)] == [None, None, 0.0]
+
+
+def physics(first: str = "math_verify") -> Suite:
+    return replace(suite(grader="llm_judge:ugphysics"), judge={"ugphysics": {"first": first}})
+
+
+def test_what_mathematics_finds_right_no_judge_is_asked_about() -> None:
+    judge = Judge(Score(0.0))
+    some = [(task(None, "1/2"), text) for text in (r"It is $\boxed{0.5}$.", r"$\boxed{0.6}$", "No box: half.")]
+    right, other, prose = grade(some, judge, physics())
+    assert (right.value, right.extracted, right.details) == (1.0, "0.5", {"found_by": "math_verify"})
+    assert (other.value, prose.value) == (0.0, 0.0)
+    assert sorted(judge.asked) == ["0.6", "No box: half."]
+
+
+def test_without_a_judge_what_mathematics_finds_right_is_unscored_too() -> None:
+    # Else right answers alone would be counted.
+    assert grade([(task(None, "1/2"), r"\boxed{0.5}")], of=physics()) == [Score(None, "there is no judge")]
+
+
+def test_a_judge_is_shown_the_same_of_a_file_and_of_prose() -> None:
+    judge = Judge(Score(1.0))
+    prose = "Candidates: 12, 13.\n\n**Answer:** 13 months\nfrom May"
+    grade([(task("llm_judge"), "13 months\nfrom May"), (task("llm_judge"), prose)], judge)
+    assert judge.asked == ["13 months\nfrom May"] * 2
+
+
+def test_a_first_grader_that_is_none_is_found_before_anything_starts() -> None:
+    check(physics(), [task(None)])
+    with pytest.raises(
+        ConfigError, match=r"suite.toml: `first` of \[judge\] is 'maths', which is none of: .*math_verify"
+    ):
+        check(physics("maths"), [task(None)])
+
+
+def test_no_worker_loads_a_library_of_data_sets() -> None:
+    # Some 90 MiB for each of them, and seconds.
+    code = "import sys\ndef grade(task, answer): return 'datasets' not in sys.modules\n"
+    meta = {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
+
+    async def inside(folder: Path) -> list[Score]:
+        (folder / "grader.py").write_text(code)
+        graders = Graders(workers=1)
+        try:
+            followed = await graders.grade(suite(), task("ifeval_strict", None, meta=meta), "No commas here.")
+            return [followed, await graders.grade(suite(folder), task("grader.py"), "x")]
+        finally:
+            await graders.aclose()
+
+    with TemporaryDirectory() as folder:
+        assert [score.value for score in asyncio.run(inside(Path(folder)))] == [1.0, 1.0]
 
 
 def test_a_judge_that_fails_leaves_a_reason() -> None:

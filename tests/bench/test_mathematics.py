@@ -76,6 +76,50 @@ def test_boxes(text: str, content: str | None) -> None:
         ("$$\nA = \\frac{1}{2}x\n$$", r"\boxed{\frac{x}{2}}", 1.0),
         ("1,000", r"\boxed{1000}", 1.0),
         ("3", r"\boxed{x = 3}", 1.0),
+        # As keyboards and programs write it.
+        ("-5", "\\boxed{−5}", 1.0),
+        ("-5", "\\boxed{–5}", 1.0),
+        ("1000", r"\boxed{1,000}", 1.0),
+        ("1234567", r"\boxed{1{,}234{,}567}", 1.0),
+        ("1000", r"\boxed{1\,000}", 1.0),
+        ("1000", r"\boxed{1\!000}", 1.0),
+        ("1000", r"\boxed{1 000}", 1.0),
+        ("1500", r"\boxed{1.5e3}", 1.0),
+        (r"1.5 \times 10^{-3}", r"\boxed{1.5E-03}", 1.0),
+        ("1500", r"\boxed{1.5e+4}", 0.0),
+        ("90", "\\boxed{90°}", 1.0),
+        (r"90^\circ", r"\boxed{90}", 1.0),
+        ("x^2", "\\boxed{x²}", 1.0),
+        ("3", r"\boxed{3.}", 1.0),
+        ("3", r"\boxed{3\ }", 1.0),
+        ("3", r"\boxed{~3}", 1.0),
+        # What a percentage, a unit or a list is to math-verify: a judge of units it is not.
+        ("0.5", r"\boxed{50\%}", 1.0),
+        (r"50\%", r"\boxed{0.5}", 1.0),
+        (r"5\text{ cm}", r"\boxed{5\text{ m}}", 1.0),
+        ("(2, 3)", r"\boxed{2, 3}", 1.0),
+        ("204", r"\boxed{203, 204}", 0.0),
+        ("204", r"\boxed{203 \text{ or } 204}", 0.0),
+        ("2, 3", r"\boxed{2} and \boxed{3}", 0.0),
+        ("1/3", r"\boxed{0.333}", 0.0),
+        ("7", r"\boxed{3+4=8}", 0.0),
+        # Small numbers: math-verify itself finds all of the unequal ones here equal.
+        (r"9.11 \times 10^{-31}", r"\boxed{5.0 \times 10^{-31}}", 0.0),
+        (r"9.11 \times 10^{-31}", r"\boxed{m = 9.110 \times 10^{-31}\text{ kg}}", 1.0),
+        (r"9.11 \times 10^{-31}", r"\boxed{0.911 \times 10^{-30}}", 1.0),
+        ("6.63e-34", r"\boxed{1.05 \times 10^{-34}}", 0.0),
+        ("1.602e-19", r"\boxed{1.6e-19}", 0.0),
+        (r"10^{-31}, 2 \times 10^{-31}", r"\boxed{3 \times 10^{-31}, 4 \times 10^{-31}}", 0.0),
+        (r"10^{-31}, 2 \times 10^{-31}", r"\boxed{2 \times 10^{-31}, 10^{-31}}", 1.0),
+        # Boxes.
+        (r"$\boxed{2}$, $\boxed{3}$", r"\boxed{3}", 0.0),
+        (r"$\boxed{2}$, $\boxed{3}$", r"\boxed{2, 3}", 1.0),
+        (r"\boxed{42}", r"\boxed{\boxed{42}}", 1.0),
+        ("42", r"\boxed{}", 0.0),
+        ("42", r"\boxed{} 42", 1.0),
+        ("42", r"\boxed{42}, which is more than 41", 1.0),
+        ("42", "There are 3 cases of 14.\nAnswer: 42\n(as 3 × 14 is 42)", 1.0),
+        ("42", "It is 42 at first.\n\n**Answer: 43**", 0.0),
         ("3", r"\boxed{\begin{pmatrix} 1 \\ 2 \end{pmatrix}}", 0.0),
         ("3", r"\boxed{" + "(" * 500, 0.0),
         ("3", "\0\x08\ud800", 0.0),
@@ -127,3 +171,8 @@ def test_what_is_written_alike_is_equal_at_once(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(mathematics, "compare", None)
     task = Task("?", answer="$$\nA = \\frac{1}{2} x\n$$")
     assert mathematics.grade(task, r"\boxed{A=\frac{1}{2}x}").value == 1.0
+
+
+def test_what_never_ends_is_right_where_it_is_written_alike() -> None:
+    tower = r"9^{9^{9^{9}}}"
+    assert mathematics.grade(Task("?", answer=tower), rf"\boxed{{ {tower} }}").value == 1.0

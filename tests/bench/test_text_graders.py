@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workroom.bench.graders import chemiq, label, mixed, text
-from workroom.bench.graders.statement import stated
+from workroom.bench.graders.statement import concluded, shown, stated
 from workroom.task import Task
 
 WORDS = st.lists(st.sampled_from("abc"), max_size=12)
@@ -25,6 +25,14 @@ WORDS = st.lists(st.sampled_from("abc"), max_size=12)
         ("**Answer:**\nParis\nLyon", "Paris\nLyon"),
         ("The answer is Lyon. No, the answer is Paris.", "Paris"),
         (r"It is \boxed{\text{Paris}}.", "Paris"),
+        ("## Final Answer\n\nParis", "Paris"),
+        ("Answer: Lyon\nAnswer: Paris", "Paris"),
+        ("Paris\n\nAnswer:", "Paris\n\nAnswer:"),
+        ("<answer>Paris</answer>", "Paris"),
+        ("It may be \\boxed{Lyon}.\nAnswer: Paris", "Paris"),
+        (r"Answer: $\boxed{\text{Paris}}$", "Paris"),
+        # What follows the line is the answer, to its end, whatever it says.
+        ("Answer: The city whose name is the answer is Paris.", "The city whose name is the answer is Paris"),
         ("snake_case_name", "snake_case_name"),
         ("3.5", "3.5"),
         ("", ""),
@@ -32,6 +40,33 @@ WORDS = st.lists(st.sampled_from("abc"), max_size=12)
 )
 def test_what_is_stated(answer: str, what: str) -> None:
     assert stated(answer) == what
+
+
+@pytest.mark.parametrize(
+    ("answer", "all_of_it", "for_a_judge"),
+    [
+        ("Some thoughts.\n**Answer:** *One*.\nTwo.", "*One*.\nTwo.", "*One*.\nTwo."),
+        ("**Answer: 5 m**", "5 m", "5 m"),
+        ("__Answer:__ 5 m", "5 m", "5 m"),
+        ("### Answer\n* 5 m\n* 6 m", "* 5 m\n* 6 m", "* 5 m\n* 6 m"),
+        ("One.\nThe answer is not given.", "One.\nThe answer is not given.", "One.\nThe answer is not given."),
+        (r"I find $\boxed{v = \frac{1}{2}}$.", r"I find $\boxed{v = \frac{1}{2}}$.", r"v = \frac{1}{2}"),
+        (r"\boxed{1}. No: \boxed{2}", r"\boxed{1}. No: \boxed{2}", "2"),
+        (r"So \boxed{1}, and $\boxed{2}$.", r"So \boxed{1}, and $\boxed{2}$.", r"\boxed{1}, and $\boxed{2}"),
+        ("\\boxed{1}\nAnswer: 2 m", "2 m", "2 m"),
+        ("", "", ""),
+    ],
+)
+def test_what_is_concluded_and_what_a_judge_is_shown(answer: str, all_of_it: str, for_a_judge: str) -> None:
+    assert (concluded(answer), shown(answer)) == (all_of_it, for_a_judge)
+
+
+@pytest.mark.parametrize("grade", [text.grade_exact, text.grade_f1, text.grade_rouge, mixed.grade])
+def test_a_file_and_prose_with_the_same_answer_have_the_same_score(grade: Any) -> None:
+    task = Task("?", answer="the old town hall of Lyon")
+    prose = "The text speaks of Paris first. Then of Lyon.\n\n**Answer:** the town hall\nof Lyon"
+    in_file, in_prose = grade(task, "the town hall\nof Lyon"), grade(task, prose)
+    assert (in_prose.value, in_prose.extracted) == (in_file.value, in_file.extracted)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +114,7 @@ def test_rouge_l(given: str, gold: str, value: float) -> None:
     assert text.rouge_l(given, gold) == pytest.approx(value)
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(WORDS, WORDS)
 def test_the_longest_common_subsequence_is_that_of_the_table(left: list[str], right: list[str]) -> None:
     table = [[0] * (len(right) + 1) for _ in range(len(left) + 1)]
@@ -104,6 +139,8 @@ def test_rouge_l_of_long_texts_is_quick() -> None:
         ("The answer is yes.", "yes"),
         ("The answer is: **maybe**", "maybe"),
         (r"\boxed{no}", "no"),
+        ("It seems \\boxed{yes} at first.\nAnswer: no", "no"),  # the last statement, whatever its form
+        ("Answer: yes, or rather\n\\boxed{no}", "no"),
         (r"\boxed{\text{Yes}}", "yes"),
         ("Yes, it is impaired.", "yes"),
         ("No. The intervals do not overlap.", "no"),
@@ -161,6 +198,7 @@ def test_labels(answer: str, said: str | None) -> None:
         (chemiq.grade_smiles, "CC(=O)O", {}, "CC(=O)N", 0.0),
         (chemiq.grade_smiles, "CC(=O)O", {}, "", 0.0),
         (chemiq.grade_name, "CC(=O)O", {}, "acetic acid", None),
+        (chemiq.grade_name, "CC(=O)O", {}, "CC(=O)O", None),  # the molecule of the question is no name of it
     ],
 )
 def test_chemiq(grade: Any, gold: str, meta: dict[str, Any], answer: str, value: float | None) -> None:
@@ -193,7 +231,7 @@ def test_mixed_kinds(gold: str, answer: str, value: float) -> None:
     assert mixed.grade(Task("?", answer=gold), answer).value == pytest.approx(value)
 
 
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 @given(st.text(), st.text())
 def test_whatever_the_answer_a_score_is_from_0_to_1(answer: str, gold: str) -> None:
     task = Task("?", answer=gold)

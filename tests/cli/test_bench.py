@@ -64,8 +64,8 @@ def test_known_answers_give_the_known_scores_difference_and_interval(tmp_path: P
     assert set(lines(out / "scores.jsonl")[0]) >= {
         *("task", "suite", "mode", "repeat", "score", "reason", "extracted", "grader"),
     }
-    assert done.stdout.splitlines()[1].split()[:4] == ["math", "llm", "4", "25.0"]
-    assert done.stdout.splitlines()[2].split()[:4] == ["math", "sandbox", "4", "75.0"]
+    assert done.stdout.splitlines()[1].split()[:5] == ["math", "llm", "4", "0", "25.0"]
+    assert done.stdout.splitlines()[2].split()[:5] == ["math", "sandbox", "4", "0", "75.0"]
     run = out / "attempts" / "math" / "sum-1" / "sandbox" / "1"
     assert (run / "answer.txt").read_text() == right[1]
     assert {"run.json", "events.jsonl", "trajectory.json"} <= {path.name for path in run.iterdir()}

@@ -244,19 +244,19 @@ def _summary(bench: BenchDirectory, screen: Screen) -> None:
     """The scores on standard output: what a bench is asked for."""
     if screen.as_json:
         return
-    from workroom.bench.outcomes import scores_by_item
+    from workroom.bench.outcomes import coverage, scores_by_item
     from workroom.bench.statistics import mean_interval
 
-    rows = [("suite", "mode", "items", "score", "95 % interval")]
+    rows = [("suite", "mode", "items", "unscored", "score, %", "95 % interval")]
     for suite in bench.tasks:
         for mode in bench.config["bench"]["arms"]:
-            scores = scores_by_item(bench, suite, mode)
+            scores, unscored = scores_by_item(bench, suite, mode), f"{coverage(bench, suite, mode).unscored:,}"
             if not scores:
-                rows.append((suite, mode, "0", "-", "-"))
+                rows.append((suite, mode, "0", unscored, "-", "-"))
                 continue
             found = mean_interval(scores)
-            interval = "-" if found.low is None else f"{100 * found.low:.1f} to {100 * found.high:.1f}"
-            rows.append((suite, mode, str(found.items), f"{100 * found.mean:.1f}", interval))
+            interval = f"{100 * found.low:.1f} to {100 * found.high:.1f}"
+            rows.append((suite, mode, f"{found.items:,}", unscored, f"{100 * found.mean:.1f}", interval))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
@@ -272,7 +272,11 @@ def _tell_end(finished: "Finished", bench: BenchDirectory, screen: Screen) -> No
     elif finished.missing:
         screen.error(f"{finished.missing:,} attempts are missing; {again}")
     elif finished.unscored:
-        screen.error(f"{finished.unscored:,} attempts are unscored, see report.md; {again}")
+        screen.error(
+            f"{finished.unscored:,} attempts are unscored, see report.md; failures of the plant are tried again by: "
+            f"workroom bench resume {bench.path}, what the grader failed on is graded again by: "
+            f"workroom bench grade --unscored {bench.path}"
+        )
 
 
 def _last_line(screen: Screen, bench: BenchDirectory, code: int) -> None:

@@ -50,12 +50,18 @@ def _lead(comparison: "Comparison") -> Iterator[str]:
         best, *others = ranking.places
         kind: Kind = "points" if ranking.measure == DELTA else "share"
         unit = "points" if ranking.measure == DELTA else "%"
+        of_measure = dict.fromkeys(row.suite for row in comparison.rows if row.measure == ranking.measure)
+        absent = [suite for suite in of_measure if suite not in ranking.suites]
+        without = f", but not {', '.join(absent)}, which not all of the runs have" if absent else ""
         alike = [names[place.run] for place in others if not place.apart]
         told = f"; not told apart from it: {', '.join(alike)}" if alike else ""
         yield (
-            f"{ranking.measure}, over {', '.join(ranking.suites)}: the best is {names[best.run]} with "
+            f"{ranking.measure}, over {', '.join(ranking.suites)}{without}: the best is {names[best.run]} with "
             f"{show(best.estimate.mean, kind)} {unit}{told}."
         )
+    ranked = {ranking.measure for ranking in comparison.rankings}
+    for measure in dict.fromkeys(row.measure for row in comparison.rows if row.measure not in ranked):
+        yield f"{measure}: no ranking, as its runs have no suite in common."
     left_out = sum(row.tasks - row.items for row in comparison.rows)
     if left_out:
         yield (
@@ -66,7 +72,9 @@ def _lead(comparison: "Comparison") -> Iterator[str]:
     if missing:
         yield f"Unscored, and so in no figure here: {missing} finished attempts."
     if comparison.settings:
-        yield f"{len(comparison.settings)} settings are not the same in all runs; the last table has them."
+        count = len(comparison.settings)
+        verb = "setting is" if count == 1 else "settings are"
+        yield f"{count} {verb} not the same in all runs; the last table has what differs."
 
 
 def _rankings(comparison: "Comparison", *, of_delta: bool) -> Table:
@@ -75,7 +83,7 @@ def _rankings(comparison: "Comparison", *, of_delta: bool) -> Table:
     rows: list[tuple[Shown, ...]] = [
         (
             ranking.measure,
-            rank,
+            1 + sum(other.estimate.mean > place.estimate.mean + 1e-12 for other in ranking.places),
             comparison.runs[place.run].name,
             len(ranking.suites),
             place.estimate.items,
@@ -88,7 +96,7 @@ def _rankings(comparison: "Comparison", *, of_delta: bool) -> Table:
             _verdict(place),
         )
         for ranking in rankings
-        for rank, place in enumerate(ranking.places, 1)
+        for place in ranking.places
     ]
     return Table(
         "ranking_of_differences" if of_delta else "ranking",

@@ -32,6 +32,7 @@ def settings_of(runs: Sequence[Run]) -> list[Setting]:
         config = {key: value for key, value in run.bench.config.items() if key not in _NO_SETTINGS}
         suites = config.pop(_SUITES, {})
         graders = {f"grader of {suite}": names for suite in suites_of(runs) if (names := _graders(run, suite))}
+        graders |= {f"judge of {suite}": names for suite in suites_of(runs) if (names := _judges(run, suite))}
         general.append(dict(_flat(config)))
         of_suites.append(dict(_flat({_SUITES: suites})) | graders)
     found = [setting for setting in _table(general) if len(set(setting.values)) > 1]
@@ -54,3 +55,9 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
 def _graders(run: Run, suite: str) -> str:
     names = {line.grader for key, line in run.bench.scores.items() if key.suite == suite and line.score is not None}
     return ", ".join(sorted(names))
+
+
+def _judges(run: Run, suite: str) -> str:
+    """The models that judged what is scored now: a bench may have been graded again by another one."""
+    lines = (line for key, line in run.bench.scores.items() if key.suite == suite and line.score is not None)
+    return ", ".join(sorted({str(line.details["judge"]) for line in lines if "judge" in line.details}))

@@ -2,7 +2,7 @@
 
 What computes runs in worker processes, which can be killed (`pool`); what asks a model is the judge. A grader that
 fails leaves the answer unscored with a reason, and nothing here raises for a bad answer. Both modes of a task are
-graded by the same function, with the same extraction.
+graded by the same function, with the same extraction. A judge is shown what an answer concludes, not how it got there.
 """
 
 import importlib.util
@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from workroom.bench.graders.registry import F1_OR_JUDGE, GRADERS, OWN, is_judged, names
+from workroom.bench.graders.statement import shown
 from workroom.bench.graders.worker import Request
 from workroom.bench.score import Score
 from workroom.errors import ConfigError
@@ -50,6 +51,9 @@ class Graders:
             return Score(0.0, "the answer is empty")
         if is_judged(name) or (name == F1_OR_JUDGE and self._judge):
             return await self._ask_judge(suite, task, answer)
+        return await self._compute(suite, task, answer, name)
+
+    async def _compute(self, suite: "Suite", task: "Task", answer: str, name: str) -> Score:
         # None of the package's own reads documents, which are large.
         task = replace(task, grader=name, meta=dict(task.meta), documents=dict(task.documents) if name == OWN else {})
         if name == OWN:
@@ -57,17 +61,25 @@ class Graders:
         if name not in GRADERS:
             return Score(None, f"there is no grader {name!r}")
         grader = GRADERS[name]
-        return await self._pool.grade(Request(grader.function, grader.libraries, task, answer))
+        return await self._pool.grade(Request(grader.function, grader.loads, task, answer))
 
     async def aclose(self) -> None:
         """Ends the worker processes. Safe to call twice."""
         await self._pool.aclose()
 
     async def _ask_judge(self, suite: "Suite", task: "Task", answer: str) -> Score:
+        """The verdict of a judge, where a grader that the suite names as the `first` does not find the answer right.
+
+        Without a judge all answers are unscored, also those: the mean would be of right answers alone.
+        """
         if self._judge is None:
             return Score(None, "there is no judge")
+        if first := _first(suite, grader_of(suite, task)):
+            score = await self._compute(suite, task, answer, first)
+            if score.value == 1.0:
+                return replace(score, details={**score.details, "found_by": first})
         try:
-            return await self._judge.grade(suite, task, answer)
+            return await self._judge.grade(suite, task, shown(answer))
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer stays unscored
             return Score(None, f"the judge failed: {type(error).__name__}: {error}"[:500])
 
@@ -96,6 +108,21 @@ def check(suite: "Suite", tasks: "Iterable[Task]") -> None:
             raise ConfigError(f"{where} has no answer, which its grader {name!r} compares with; give it one")
         elif not is_judged(name):
             _check_libraries(name, where)
+        elif first := _first(suite, name):
+            if first not in GRADERS:
+                raise ConfigError(
+                    f"{suite.folder / 'suite.toml'}: `first` of [judge] is {first!r}, which is none of: "
+                    f"{', '.join(GRADERS)}"
+                )
+            _check_libraries(first, where)
+
+
+def _first(suite: "Suite", name: str) -> str | None:
+    """The grader that is asked before the judge, if there is one."""
+    from workroom.bench.graders.judge import settings_of  # not above: workers have no need of it
+
+    first: str | None = settings_of(suite, name).get("first")
+    return first
 
 
 def _check_libraries(name: str, where: str) -> None:

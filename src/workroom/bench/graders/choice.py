@@ -20,14 +20,14 @@ from typing import NamedTuple
 
 from workroom.bench.graders import choice_words as words
 from workroom.bench.graders.letters import Letters, Place, Run, even
-from workroom.bench.graders.statement import plain, unescaped
+from workroom.bench.graders.statement import lined, plain
 from workroom.bench.score import Score
 from workroom.task import Task
 
 MOST_WITHOUT_CHOICES = 10  # options to J, where a task does not say what they are
 _SHORTEST = 4  # characters of an option's text that can be found in a sentence
 
-_BOX = re.compile(r"\\+(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
+_ON_A_LINE = re.compile(r"[ \t]*(?:(?:the|my|final|correct)[ \t]+)*answers?[ \t]*:[ \t]*[(\[]?", re.IGNORECASE)
 _ONLY_LETTERS = re.compile(r"[(\[]?[A-Z][)\]]?(?:(?:\s*[,;/&+]\s*(?:and\s+)?|\s+(?:and|or)\s+|\s*)[(\[]?[A-Z][)\]]?)*")
 _LISTED = re.compile(r"\s*[(\[]?([A-Z])\s?[)\].:]\s")
 _INLINE = re.compile(r"[(\[]?\b([A-Z])[)\]]")
@@ -54,24 +54,19 @@ def options(task: Task, *expected: str) -> int:
 
 def choose(answer: str, count: int, choices: Sequence[str] = ()) -> str | None:
     """The letter that an answer states last, of `count` options; None where it states none, or several."""
-    letters = _Reader(count, choices).read(_prepared(answer))
+    letters = _Reader(count, choices).read(lined(answer))
     return next(iter(letters)) if len(letters) == 1 else None
 
 
 def choose_several(answer: str, count: int, choices: Sequence[str] = ()) -> frozenset[str]:
     """The letters that an answer states last. "ACD" and letters one a line are several."""
-    text = _prepared(answer)
+    text = lined(answer)
     whole = words.BEFORE_LETTER.sub("", text).strip().rstrip(".")
     if _ONLY_LETTERS.fullmatch(whole):
         letters = re.findall(r"[A-Z]", whole)
         if len(set(letters)) == len(letters) and set(letters) <= set(ascii_uppercase[:count]):
             return frozenset(letters)
     return _Reader(count, choices).read(text)
-
-
-def _prepared(answer: str) -> str:
-    """The answer without dress, its boxes as lines that say so."""
-    return plain(_BOX.sub(r"\nAnswer: \1\n", unescaped(answer))).strip()
 
 
 class _Statement(NamedTuple):
@@ -93,7 +88,11 @@ class _Reader:
         if len(text) > 1 and (whole := self._option(text)):
             return whole
         unlisted = _without_lists(text)
-        statements = [*self._marked(text), *self._right(text), *self._lines(unlisted)]
+        marked = list(self._marked(text))
+        # What is said of other options below the line `Answer: B`, as in "C is correct in children", explains it.
+        below = max((statement.at for statement in marked if _is_on_a_line(text, statement.at)), default=len(text))
+        right = (statement for statement in self._right(text) if text.find("\n", below, statement.at) < 0)
+        statements = [*marked, *right, *self._lines(unlisted)]
         if statements:
             return max(statements, key=lambda statement: statement.at).letters
         return self._mentioned(unlisted) or self._quoted(unlisted)
@@ -107,6 +106,8 @@ class _Reader:
     def _marked(self, text: str) -> Iterator[_Statement]:
         """After "the answer is" and the like: letters, or an option's text."""
         for mark in words.MARK.finditer(text):
+            if words.OF_OTHERS.search(text, max(0, mark.start() - 20), mark.start()):
+                continue
             run = self._letters.run(text, mark.end(), Place.AFTER_MARK)
             if run and not words.IS_WRONG.match(text, run.end):
                 yield _Statement(run.start, run.letters)
@@ -133,7 +134,7 @@ class _Reader:
         first = True
         for line in re.finditer(r"[^\n]*\S[^\n]*", text):
             content = line[0].strip()
-            letter = words.BEFORE_LETTER.sub("", content).rstrip(".! ")
+            letter = words.BEFORE_LETTER.sub("", content).strip("|<>'.! ")
             alone = self._letters.run(letter, 0, Place.AFTER_MARK)
             if alone and alone.end == len(letter):
                 yield _Statement(line.start(), alone.letters)
@@ -173,6 +174,11 @@ class _Reader:
                 }
                 return frozenset(longest)
         return frozenset()
+
+
+def _is_on_a_line(text: str, at: int) -> bool:
+    """Whether the line before this place is `Answer:` and no more."""
+    return _ON_A_LINE.fullmatch(text, text.rfind("\n", max(0, at - 60), at) + 1, at) is not None
 
 
 def _is_held(said: str, run: Run) -> bool:

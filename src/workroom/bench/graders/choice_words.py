@@ -27,6 +27,8 @@ MARK = re.compile(
     rf"){_FILL}",
     re.IGNORECASE,
 )
+# But not after "a common wrong answer is".
+OF_OTHERS = re.compile(r"\b(?:wrong|incorrect|false|tempting|other|second[ -]best|common)[ \t]+$", re.IGNORECASE)
 # And after these where nothing follows.
 WEAK_MARK = re.compile(
     r"(?:\b(?:therefore|thus|hence|so)\b|∴|(?<!\b[A-Z] )(?:⇒|→|=>)"
@@ -38,8 +40,9 @@ WEAK_MARK = re.compile(
 NOTHING_MORE = re.compile(r"\s*(?:[.;!\n]|$)")
 # A line of these and a letter is a line of a letter.
 BEFORE_LETTER = re.compile(
-    r"^(?:q?\d+[.):][ \t]*+)?+"
-    r"(?:\W*+(?:(?:so|thus|therefore|hence|the|my|final|correct|option|choice|letter|answers?)\b"
+    r"^(?:(?:q|question[ \t]*+)?\d+[.):][ \t]*+)?+"
+    r"(?:\W*+(?:(?:so|thus|therefore|hence|the|my|final|correct|option|choice|letter|answers?|conclusion|result|response|"
+    r"solution|selection|selected|pick|verdict|decision|by[ \t]+elimination)\b"
     r"[ \t]*+[:,#=-]?+[ \t]*+)++"
     r"(?:(?:is|are)\b:?[ \t]*)?)?(?=[(\[]?[A-Za-z]\b)",
     re.IGNORECASE,

@@ -3,7 +3,7 @@
 import re
 
 from workroom.bench.graders import choice
-from workroom.bench.graders.statement import ANSWER, boxed, plain
+from workroom.bench.graders.statement import ANSWER, lined, plain
 from workroom.bench.score import Score
 from workroom.task import Task
 
@@ -33,9 +33,7 @@ def label(answer: str) -> str | None:
 
     "No evidence was found" and "there is no effect" state none.
     """
-    if (content := boxed(answer)) is not None and (alone := _alone(content)):
-        return alone
-    text = plain(answer)
+    text = lined(answer)
     if alone := _alone(text):
         return alone
     found = list(_STATEMENTS.finditer(text))

@@ -4,12 +4,27 @@ Its own time-outs are off: they work by signals, and the pool ends what takes to
 """
 
 import logging
+import re
 from functools import lru_cache
 from typing import Any
 
-from workroom.bench.graders.statement import boxed, unescaped
+from workroom.bench.graders.statement import boxed, boxes, concluded
 from workroom.bench.score import Score
 from workroom.task import Task
+
+_SMALL = 1e-4  # of numbers below this
+_ROUNDING = 1e-4  # such a share of them counts as rounded
+# How programs and keyboards write what math-verify knows in LaTeX alone, or would take for something else.
+_WRITTEN = (
+    (re.compile(r"(?<![\w.])(\d+\.?\d*|\.\d+)[eE]\+?(-?\d+)(?!\w)"), r"\1 \\times 10^{\2}"),  # 1.5e-3
+    (re.compile(r"(?<=\d)(?:\\[,!]|\{,\}|[\u2009\u202f])(?=\d{3}(?!\d))"), ""),  # thousands
+    (re.compile(r"(?:^|(?<=[(\[{,=\s]))[–‑﹣－](?=\s*[\d.\\A-Za-z(])"), "-"),
+    (re.compile(r"[°º]"), r"^\\circ "),
+    (re.compile(r"²"), "^2"),
+    (re.compile(r"³"), "^3"),
+    (re.compile(r"(?<![.…])\.\s*$"), ""),
+    (re.compile(r"^(?:~|\\ )+|(?:~|\\(?: |$))+$"), ""),
+)
 
 
 def grade(task: Task, answer: str) -> Score:
@@ -17,22 +32,28 @@ def grade(task: Task, answer: str) -> Score:
 
     Raises RecursionError and MemoryError, after which the process is not to be used again.
     """
-    reference, content = _content(task.answer or ""), boxed(answer)
+    reference, content = _reference(task.answer or ""), boxed(answer)
     if content is not None and _squeezed(_content(content)) == _squeezed(reference):
         return Score(1.0, extracted=content)  # some of physics take math-verify many seconds
     return compare(reference, content, answer)
 
 
 def compare(reference: str, content: str | None, answer: str) -> Score:
-    """The verdict of math-verify on the content of a box, or on a whole answer without one."""
+    """The verdict of math-verify on the content of a box; without one, on what the answer concludes."""
     expected = _parsed_reference(_boxed(reference))
     if not expected:
         return Score(None, f"math-verify cannot read the reference answer {reference!r:.200}", content)
-    given = _parsed(_boxed(content) if content is not None else unescaped(answer))
+    given = _parsed(_boxed(content) if content is not None else concluded(answer))
     errors: list[str] = []
     right = any(_equal(one, other, errors) for one in expected for other in given)
     extracted = content if content is not None else _read(given)
     return Score(float(right), extracted=extracted, details={"errors": errors} if errors and not right else {})
+
+
+def _reference(text: str) -> str:
+    """What is in its box; of a reference in several boxes all of it, as a list."""
+    found = boxes(text)
+    return ", ".join(map(_content, found)) if len(found) > 1 else _content(text)
 
 
 def _content(text: str) -> str:
@@ -46,7 +67,10 @@ def _squeezed(text: str) -> str:
 
 def _boxed(content: str) -> str:
     """In a box, as both sides are parsed."""
-    return rf"\boxed{{{_content(content)}}}"
+    content = _content(content)
+    for pattern, instead in _WRITTEN:
+        content = pattern.sub(instead, content)
+    return rf"\boxed{{{content}}}"
 
 
 def _parsed(text: str) -> list[Any]:
@@ -77,12 +101,32 @@ def _equal(expected: Any, given: Any, errors: list[str]) -> bool:
     from math_verify import verify
 
     try:
-        return bool(verify(expected, given, timeout_seconds=None, raise_on_error=True))
+        return bool(verify(expected, given, timeout_seconds=None, raise_on_error=True)) and not _apart(expected, given)
     except (RecursionError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - such as a set with a matrix
         errors.append(f"{type(error).__name__}: {error}"[:200])
         return False
+
+
+def _apart(expected: Any, given: Any) -> bool:
+    """Whether these are small numbers that differ by more than their rounding.
+
+    math-verify cuts off differences below some 1e-15, so that to it the mass of an electron is that of a proton.
+    """
+    pairs = zip(_numbers(expected), _numbers(given), strict=False)
+    larger = [(max(abs(one), abs(other)), abs(one - other)) for one, other in pairs]
+    return any(size < _SMALL and difference > _ROUNDING * size for size, difference in larger)
+
+
+def _numbers(expression: Any) -> list[float]:
+    """The value of a number, of `x = number` or of the numbers of a set in their order; nothing for all else."""
+    expression = getattr(expression, "rhs", expression)
+    parts = expression.args if getattr(expression, "is_FiniteSet", False) else [expression]
+    try:
+        return sorted(float(part) for part in parts if part.is_number)
+    except (TypeError, AttributeError, OverflowError):  # complex numbers, texts, towers
+        return []
 
 
 def _read(given: list[Any]) -> str | None:

@@ -13,16 +13,25 @@ _HERE = "workroom.bench.graders"
 
 @dataclass(frozen=True, slots=True)
 class Grader:
-    """A grader that computes: `function` as `module:function`, the `libraries` that it loads, all of the extra `bench`,
-    and whether it needs a reference answer."""
+    """A grader that computes: `function` as `module:function`, the `libraries` that it needs, all of the extra `bench`,
+    which of them are `loaded` beforehand (None: all), and whether it needs a reference answer."""
 
     function: str
     libraries: tuple[str, ...] = ()
     reference: bool = True
+    loaded: tuple[str, ...] | None = None
+
+    @property
+    def loads(self) -> tuple[str, ...]:
+        """The modules that are loaded before an answer is looked at, so that the time is not the answer's."""
+        return self.libraries if self.loaded is None else self.loaded
 
 
 _MATHEMATICS = Grader(f"{_HERE}.mathematics:grade", ("math_verify",))
-_INSTRUCTIONS = Grader(f"{_HERE}.instructions:grade_by_name", ("if_verifiable",), reference=False)
+# The package's own front door would load `datasets`, which no checker needs: 90 MiB for each worker.
+_INSTRUCTIONS = Grader(
+    f"{_HERE}.instructions:grade_by_name", ("if_verifiable",), reference=False, loaded=("nltk", "langdetect")
+)
 
 GRADERS: Final[Mapping[str, Grader]] = MappingProxyType(
     {

@@ -1,4 +1,8 @@
-"""Graders of text: exact match, token F1 and ROUGE-L, each over the best of several references."""
+"""Graders of text: exact match, token F1 and ROUGE-L, each over the best of several references.
+
+The text that is graded follows the last line that begins with `Answer:`, to the end; without one it is the whole
+answer. Of short answers (exact match, F1) a box in it counts alone, and without line and box what "the answer is".
+"""
 
 import re
 import string
@@ -6,7 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from workroom.bench.graders.statement import stated
+from workroom.bench.graders.statement import concluded, stated
 from workroom.bench.score import Score
 from workroom.task import Task
 
@@ -28,8 +32,9 @@ def grade_f1(task: Task, answer: str) -> Score:
 
 
 def grade_rouge(task: Task, answer: str) -> Score:
-    """ROUGE-L F of the whole answer."""
-    return Score(best(rouge_l, answer, references(task)), extracted=answer.strip())
+    """ROUGE-L F of what follows the last `Answer:`, else of the whole answer."""
+    given = concluded(answer)
+    return Score(best(rouge_l, given, references(task)), extracted=given)
 
 
 def references(task: Task) -> list[str]:
@@ -47,10 +52,10 @@ def best(measure: Callable[[str, str], float], given: str, accepted: Sequence[st
 def normalised(text: str) -> str:
     """As SQuAD's evaluation has it: lower case, no punctuation, no articles, single spaces.
 
-    Punctuation is that of Unicode too, so that typographic quotes do not count.
+    Punctuation is that of Unicode too, so that typographic quotes do not count, nor does what cannot be seen.
     """
     text = unicodedata.normalize("NFKC", text).lower()
-    kept = (c for c in text if c not in string.punctuation and not unicodedata.category(c).startswith("P"))
+    kept = (c for c in text if c not in string.punctuation and not unicodedata.category(c).startswith(("P", "Cf")))
     return " ".join(_ARTICLES.sub(" ", "".join(kept)).split())
 
 

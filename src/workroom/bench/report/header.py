@@ -8,7 +8,8 @@ from typing import Any
 from workroom.bench.outcomes import unscored
 from workroom.bench.report.results import Results, section
 from workroom.bench.report.table import show
-from workroom.bench.report.tables.scores import differences_of, verdict
+from workroom.bench.report.tables.scores import differences_of, left_out, verdict
+from workroom.bench.store import ScoreLine
 from workroom.bench.suite import find_suite
 from workroom.config import redact_url
 from workroom.errors import ConfigError
@@ -57,10 +58,13 @@ def _how_much(results: Results) -> Iterator[str]:
 
 def _findings(results: Results) -> Iterator[str]:
     for suite, (difference, p) in differences_of(results, "sandbox", "llm").items():
+        missing = left_out(results, suite, "sandbox", "llm")
+        items = f"{difference.items:,} item{'' if difference.items == 1 else 's'}"
+        also = f", {missing:,} more without a score in both arms" if missing else ""
         interval = f"{show(difference.low, 'points')} to {show(difference.high, 'points')}"
         yield (
             f"{suite}: sandbox − llm is {show(difference.mean, 'points')} points (95 % interval {interval}; p {_p(p)} "
-            f"corrected; {difference.items:,} items): {_MEANING[verdict(difference, p)]}."
+            f"corrected; {items}{also}): {_MEANING[verdict(difference, p)]}."
         )
 
 
@@ -75,6 +79,7 @@ def facts(results: Results) -> Facts:
         ("Times", list(_times(results))),
         ("Versions", list(_versions(results))),
         ("Data", list(_data(results))),
+        ("Scores by grader", list(_graders(results))),
         ("Configuration", list(_flat(results.bench.config))),
     ]
 
@@ -93,6 +98,23 @@ def _versions(results: Results) -> Iterator[tuple[str, str]]:
             found.setdefault(name, Counter())[str(version)] += 1
     for name, versions in sorted(found.items()):
         yield name, ", ".join(version for version, _ in versions.most_common())
+
+
+def _graders(results: Results) -> Iterator[tuple[str, str]]:
+    """Who gave the scores of each suite, which may have been graded again by another judge than at first."""
+    for suite in results.suites:
+        found = Counter(_grader(line) for key, line in results.bench.scores.items() if key.suite == suite)
+        if found:
+            yield suite, "; ".join(f"{count:,} {name}" for name, count in found.most_common())
+
+
+def _grader(line: ScoreLine) -> str:
+    if line.score is None:
+        return "unscored"
+    judge, first = line.details.get("judge"), line.details.get("found_by")
+    if judge:
+        return f"by {line.grader}, the judge being {judge}"
+    return f"by {first}, found right before a judge was asked" if first else f"by {line.grader}"
 
 
 def _data(results: Results) -> Iterator[tuple[str, str]]:

@@ -48,7 +48,9 @@ def won_and_lost(results: Results) -> Table:
         ours = outcomes.scores_by_item(results.bench, suite, "sandbox")
         theirs = outcomes.scores_by_item(results.bench, suite, "llm")
         both = ((fmean(theirs[task]), fmean(ours[task]), task) for task in ours if task in theirs)
-        changes = sorted((before - after, before, after, task) for before, after, task in both if before != after)
+        changes = sorted(
+            (before - after, before, after, task) for before, after, task in both if abs(before - after) > 1e-12
+        )
         counts.update(change[0] < 0 for change in changes)
         won = [change for change in changes if change[0] < 0][:_SIDES]
         lost = [change for change in reversed(changes) if change[0] > 0][:_SIDES]

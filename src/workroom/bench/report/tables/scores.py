@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from workroom.bench.outcomes import coverage, scores_by_item
+from workroom.bench.outcomes import coverage, scores_by_item, unscored
 from workroom.bench.report.notes import notes
 from workroom.bench.report.results import Results
 from workroom.bench.report.table import Cell, Column, Interval, Table
@@ -21,12 +21,13 @@ _NEGLIGIBLE = 10_000_000  # items; a difference that needs more is none
 
 
 def contrasts(results: Results) -> list[tuple[str, str]]:
-    """Which arm is compared with which: sandbox with llm, and each other arm with sandbox."""
+    """Which arm is compared with which: sandbox with llm, and each other arm with sandbox; without a plain sandbox
+    with llm, and without either with the first of them."""
     modes = results.modes
     found = [("sandbox", "llm")] if {"sandbox", "llm"} <= set(modes) else []
-    if "sandbox" in modes:
-        found += [(mode, "sandbox") for mode in modes if mode not in ("sandbox", "llm")]
-    return found
+    others = [mode for mode in modes if mode not in ("sandbox", "llm")]
+    base = next((mode for mode in ("sandbox", "llm", *others) if mode in modes), "")
+    return found + [(mode, base) for mode in others if mode != base]
 
 
 def differences_of(results: Results, first: str, second: str) -> dict[str, tuple[Difference, float]]:
@@ -39,6 +40,14 @@ def differences_of(results: Results, first: str, second: str) -> dict[str, tuple
             found[suite] = paired_difference(ours, theirs)
     corrected = holm([difference.p for difference in found.values()])
     return {suite: (found[suite], p) for suite, p in zip(found, corrected, strict=True)}
+
+
+def left_out(results: Results, suite: str, first: str, second: str) -> int:
+    """How many tasks were attempted in either arm and have not a score in both."""
+    bench = results.bench
+    tried = {key.task for key in bench.attempts if key.suite == suite and key.mode in (first, second)}
+    both = scores_by_item(bench, suite, first).keys() & scores_by_item(bench, suite, second).keys()
+    return len(tried - both)
 
 
 def verdict(difference: Difference, p: float) -> str:
@@ -55,6 +64,7 @@ def differences(results: Results) -> Table:
     for first, second in contrasts(results):
         found = differences_of(results, first, second)
         for suite, (difference, p) in found.items():
+            ours, theirs = (scores_by_item(results.bench, suite, mode) for mode in (first, second))
             sides = [_sides(results, suite, mode) for mode in (first, second)]
             rows.append(
                 (
@@ -64,9 +74,11 @@ def differences(results: Results) -> Table:
                     Interval(difference.low, difference.high),
                     p,
                     verdict(difference, p),
-                    _mean(scores_by_item(results.bench, suite, second)),
-                    _mean(scores_by_item(results.bench, suite, first)),
+                    # Of the items of both, so that they are as far apart as it says.
+                    _mean({item: theirs[item] for item in theirs if item in ours}),
+                    _mean({item: ours[item] for item in ours if item in theirs}),
                     difference.items,
+                    left_out(results, suite, first, second),
                     difference.wins,
                     difference.losses,
                     difference.ties,
@@ -79,7 +91,7 @@ def differences(results: Results) -> Table:
         if len(found) > 1:
             mean = mean_over([difference for difference, _ in found.values()])
             middle = (mean.mean, Interval(mean.low, mean.high))
-            rows.append(("mean of suites", f"{first} − {second}", *middle, *[None] * 4, mean.items, *[None] * 6))
+            rows.append(("mean of suites", f"{first} − {second}", *middle, *[None] * 4, mean.items, *[None] * 7))
     return Table(
         "differences",
         "What the sandbox changes",
@@ -93,6 +105,7 @@ def differences(results: Results) -> Table:
             Column("second_mean", "Second arm, %", "share"),
             Column("first_mean", "First arm, %", "share"),
             Column("items", "Items of both", "count"),
+            Column("left_out", "Left out", "count"),
             Column("wins", "Won", "count"),
             Column("losses", "Lost", "count"),
             Column("ties", "Tied", "count"),
@@ -108,7 +121,7 @@ def differences(results: Results) -> Table:
 def _difference_notes(rows: Sequence[object], methods: Mapping[str, None]) -> tuple[str, ...]:
     if not rows:
         return notes("differences", "empty")
-    names = ("paired", "methods", "corrected", "needed", "over", "scored")
+    names = ("paired", "left_out", "methods", "corrected", "needed", "over", "scored")
     return notes("differences", *names, methods="; ".join(methods), level=LEVEL)
 
 
@@ -126,7 +139,10 @@ def means(results: Results) -> Table:
             mean, interval = estimate.mean, Interval(estimate.low, estimate.high)
             methods[estimate.method] = None
         rows.append(
-            (suite, mode, there.tasks, there.items, there.attempts, there.scored, there.unscored, mean, interval)
+            (
+                *(suite, mode, there.tasks, there.items, there.attempts, there.scored, there.unscored, mean, interval),
+                _bounds(results, suite, mode) if there.unscored else None,
+            )
         )
     return Table(
         "means",
@@ -141,10 +157,25 @@ def means(results: Results) -> Table:
             Column("unscored", "Unscored", "count"),
             Column("mean", "Mean score, %", "share"),
             Column("interval", "95 % interval", "share", interval=True),
+            Column("bounds", "Mean if the unscored were wrong to right, %", "share", interval=True),
         ),
         tuple(rows),
-        notes("means", "methods" if methods else "empty", "unscored", methods="; ".join(methods)),
+        notes("means", "methods" if methods else "empty", "unscored", "bounds", methods="; ".join(methods)),
     )
+
+
+def _bounds(results: Results, suite: str, mode: str) -> Interval:
+    """The mean of the attempted tasks if everything unscored were wrong, and if it were right."""
+    there = scores_by_item(results.bench, suite, mode)
+    missing = [key.task for key, _ in unscored(results.bench, suite, mode)]
+    return Interval(*(_mean(_filled(there, missing, score)) for score in (0.0, 1.0)))
+
+
+def _filled(by_item: Mapping[str, Sequence[float]], missing: Sequence[str], score: float) -> dict[str, list[float]]:
+    filled = {task: list(scores) for task, scores in by_item.items()}
+    for task in missing:
+        filled.setdefault(task, []).append(score)
+    return filled
 
 
 def passes_of(count: int) -> list[int]:
@@ -187,5 +218,7 @@ def _mean(by_item: Mapping[str, Sequence[float]]) -> float:
 
 
 def _needed(difference: Difference) -> int | None:
+    if difference.items < 2:
+        return None  # one item tells nothing of how differences vary
     needed = items_needed(difference.spread, difference.mean)
     return needed if needed is not None and needed < _NEGLIGIBLE else None

@@ -58,10 +58,12 @@ def _notes(results: Results, at_once: float | None) -> tuple[str, ...]:
 def _row(suite: str, mode: str, attempts: list[Attempt], at_once: float | None, results: Results) -> tuple[Cell, ...]:
     seconds = [seconds_of(attempt) for attempt in attempts]
     whole, mean = sum(seconds), fmean(seconds)
+    # Of the suites that both arms have: over others the times are those of other questions.
+    ours = [seconds_of(one) for one in attempts if (one.suite, "llm") in results.sound]
     plain = [
         seconds_of(one)
         for (other, arm), some in results.sound.items()
-        if arm == "llm" and suite in (other, "all")
+        if arm == "llm" and suite in (other, "all") and (other, mode) in results.sound
         for one in some
     ]
     return (
@@ -75,7 +77,7 @@ def _row(suite: str, mode: str, attempts: list[Attempt], at_once: float | None, 
         sum(attempt.tool_seconds for attempt in attempts) / whole if whole else None,
         fmean(attempt.turns for attempt in attempts),
         60 * at_once / mean if at_once is not None and mean else None,
-        fmean(plain) / mean if plain and mean else None,
+        fmean(plain) / fmean(ours) if plain and ours and any(ours) else None,
     )
 
 
