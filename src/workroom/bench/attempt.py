@@ -16,6 +16,7 @@ from workroom.errors import WorkroomError
 from workroom.redaction import Redactor
 from workroom.task import Task
 from workroom.trajectory.reader import read_json
+from workroom.trajectory.rundir import RunDirectory
 
 if TYPE_CHECKING:
     from workroom.models.base import Model
@@ -53,11 +54,10 @@ class Attempts:
         began = time.time()
         error: str | None = None
         reason = "sandbox_error"
-        shutil.rmtree(job.directory, ignore_errors=True)
         run = Run(job.task, job.resolved, model=self._model, out=job.directory)
         self._running.add(run)
         try:
-            await asyncio.to_thread(run.prepare)
+            await asyncio.to_thread(_begin, run, job.directory)
             await run.episode()
         except WorkroomError as failure:
             if failure.exit_code == WorkroomError.exit_code:  # nothing can be written any more
@@ -69,7 +69,7 @@ class Attempts:
             (job.directory / "traceback.txt").write_text(details, encoding="utf-8", errors="backslashreplace")
         finally:
             self._running.discard(run)
-        record = read_json(job.directory / "run.json")
+        record = run.record  # as `run.json` has it, without waiting for the disk
         if record.get("stop_reason") == "interrupted":
             return None
         if error is not None:
@@ -84,6 +84,12 @@ class Attempts:
         """Asks every run to end after its current step."""
         for run in list(self._running):
             run.request_stop()
+
+
+def _begin(run: Run, directory: Path) -> None:
+    """What waits for the disk before an episode: not in the event loop, which all the others wait for."""
+    shutil.rmtree(directory, ignore_errors=True)
+    run.prepare()
 
 
 def attempt_of(
@@ -117,8 +123,16 @@ def finished_before(key: Key, directory: Path, tries: int) -> Attempt | None:
 
 
 def read_answer(directory: Path) -> str | None:
-    """What was answered, None where nothing was."""
+    """What was answered, None where nothing was.
+
+    A power failure may leave the file missing or empty, since only the events and `run.json` are written through to
+    the disk: the events have the last word, so that this never passes for a wrong answer.
+    """
     try:
-        return (directory / "answer.txt").read_text(encoding="utf-8", errors="replace")
+        answer = (directory / "answer.txt").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        return None
+        answer = ""
+    if answer.strip() or not (directory / "events.jsonl").is_file():
+        return answer or None
+    end = RunDirectory.load(directory).finished
+    return end.answer if end is not None else None
