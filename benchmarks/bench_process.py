@@ -24,7 +24,7 @@ Look = Callable[[int, int], None]
 class Outcome:
     """`seconds` from start to exit, `span` from the start of the first of these attempts to the end of the last one.
 
-    `cpu` in seconds, of the process and all that it waited for; `peak` bytes of resident memory of the largest of these.
+    `cpu` in seconds, of the process and what it waited for; `peak` bytes of resident memory of the largest of these.
     """
 
     attempts: int

@@ -5,6 +5,7 @@ that dies takes its attempts along as failures of the plant, which are tried aga
 """
 
 import asyncio
+import contextlib
 import io
 import logging
 import os
@@ -18,14 +19,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import workroom
 from workroom.bench.attempt import Attempts, Job, attempt_of
 from workroom.bench.session import Bounds
 from workroom.bench.store import Attempt
 from workroom.config import Resolved, RunConfig
 from workroom.errors import ConfigError
 from workroom.redaction import access_variables
+from workroom.trajectory.files import cannot_write
 
 _LOOK = 2.0  # seconds between two looks at which nodes there are
+_REST = 30.0  # seconds until a node whose host has died gets another one; by then Ray knows whether the node is alive
+_HOSTS = 3  # so many hosts may die on a node
+_DOUBTFUL = 3  # failures in a row after which a node is used only where there is no other
 
 
 class RayEngine:
@@ -39,7 +45,9 @@ class RayEngine:
         self._bounds = bounds
         self._hosts: dict[str, Any] = {}  # actor by node
         self._busy: Counter[str] = Counter()
-        self._dead: set[str] = set()
+        self._deaths: Counter[str] = Counter()
+        self._rests: dict[str, float] = {}  # until when, by node
+        self._failures: Counter[str] = Counter()  # in a row, by node
         self._looked_at = float("-inf")
         self._stopped = False
         if not ray.is_initialized():
@@ -49,7 +57,7 @@ class RayEngine:
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
-            except (ConnectionError, ValueError) as error:
+            except (ConnectionError, RuntimeError, ValueError) as error:  # RuntimeError: of another version
                 raise ConfigError(
                     f"no Ray cluster answers ({error}): start one with `ray start --head`, or give --ray-address"
                 ) from error
@@ -57,26 +65,31 @@ class RayEngine:
     async def perform(self, job: Job) -> Attempt | None:
         """Runs the job on some node; see `Attempts.perform`."""
         began = time.time()
-        node = self._choose()
+        while (node := self._choose()) is None and self._rests and not self._stopped:
+            await asyncio.sleep(_LOOK)
+        if self._stopped:
+            return None
         if node is None:
             return _failure(job, began, "no node of the Ray cluster is alive")
+        host = self._hosts[node]
         self._busy[node] += 1
         try:
-            packed, record = await self._hosts[node].perform.remote(_portable(job))
+            packed, record = await host.perform.remote(_portable(job))
         except self._ray.exceptions.RayError as error:
             if self._stopped:
                 return None
-            if isinstance(error, self._ray.exceptions.RayActorError):
-                self._dead.add(node)
-                self._hosts.pop(node, None)
-            return _failure(job, began, f"the node {node[:8]} failed: {str(error).splitlines()[0]}")
+            self._failures[node] += 1
+            if not isinstance(error, self._ray.exceptions.RayTaskError):  # not the attempt but its host
+                self._drop(node, host)
+            return _failure(job, began, f"the node {node[:8]} failed: {_cause(error)}")
         finally:
             self._busy[node] -= 1
-        shutil.rmtree(job.directory, ignore_errors=True)
-        job.directory.mkdir(parents=True)
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(job.directory, filter="data")
-        return None if record is None else Attempt(**record | {"host": node[:8]})
+        await asyncio.to_thread(_unpack, packed, job.directory)
+        if record is None:
+            return None
+        attempt = Attempt(**record | {"host": node[:8]})
+        self._failures[node] = self._failures[node] + 1 if attempt.stop_reason == "sandbox_error" else 0
+        return attempt
 
     def stop(self) -> None:
         """Asks every host to end its runs."""
@@ -86,6 +99,9 @@ class RayEngine:
 
     async def aclose(self) -> None:
         """Ends the hosts; the cluster stays."""
+        closing = [host.close.remote() for host in self._hosts.values()]
+        if closing:
+            await asyncio.wait([asyncio.ensure_future(_awaited(one)) for one in closing], timeout=_LOOK)
         for host in self._hosts.values():
             self._ray.kill(host)
         self._hosts.clear()
@@ -94,12 +110,23 @@ class RayEngine:
         if time.monotonic() - self._looked_at >= _LOOK:
             self._looked_at = time.monotonic()
             nodes = self._ray.nodes()
-            alive = {node["NodeID"] for node in nodes if node["Alive"]} - self._dead
+            alive = {node["NodeID"] for node in nodes if node["Alive"] and self._deaths[node["NodeID"]] < _HOSTS}
+            now = time.monotonic()
+            self._rests = {node: until for node, until in self._rests.items() if node in alive and until > now}
+            alive -= self._rests.keys()
             for node in alive - self._hosts.keys():
                 self._hosts[node] = self._start(node)
             for node in self._hosts.keys() - alive:
                 del self._hosts[node]
-        return min(self._hosts, key=lambda node: self._busy[node], default=None)
+        # What fails at once is never busy: without a look at that it would get all the work.
+        return min(self._hosts, key=lambda node: (self._failures[node] >= _DOUBTFUL, self._busy[node]), default=None)
+
+    def _drop(self, node: str, host: Any) -> None:
+        """Once, however many attempts tell that a host has died."""
+        if self._hosts.get(node) is host:
+            del self._hosts[node]
+            self._deaths[node] += 1
+            self._rests[node] = time.monotonic() + _REST
 
     def _start(self, node: str) -> Any:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -111,13 +138,15 @@ class RayEngine:
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
         )
         # As an argument: Ray shows the environment that an actor is started with to whoever looks at the cluster.
-        return actor.remote(asdict(self._config), self._bounds, access_variables())
+        return actor.remote(asdict(self._config), self._bounds, access_variables(), workroom.__version__)
 
 
 class _Host:
     """What runs on a node: the attempts of that machine, with one model for all."""
 
-    def __init__(self, config: Mapping[str, Any], bounds: Bounds, access: Mapping[str, str]) -> None:
+    def __init__(self, config: Mapping[str, Any], bounds: Bounds, access: Mapping[str, str], version: str) -> None:
+        if workroom.__version__ != version:
+            raise ConfigError(f"this node has workroom {workroom.__version__}, and the bench is one of {version}")
         os.environ.update(access)
         self._config = RunConfig(**config)
         self._bounds = bounds
@@ -137,10 +166,21 @@ class _Host:
             packed = await asyncio.to_thread(_pack, job.directory)
         return packed, None if attempt is None else asdict(attempt)
 
+    async def close(self) -> None:
+        """Closes the model: a server that this host has started is not left behind."""
+        if self._attempts is not None:
+            await self._attempts.aclose()
+
     async def stop(self) -> None:
         """Asks the runs to end."""
         if self._attempts is not None:
             self._attempts.stop()
+
+
+async def _awaited(reference: Any) -> None:
+    """A Ray reference is no coroutine. What fails is killed anyway."""
+    with contextlib.suppress(Exception):
+        await reference
 
 
 def _portable(job: Job) -> dict[str, Any]:
@@ -175,6 +215,23 @@ def _pack(directory: Path) -> bytes:
         if directory.is_dir():
             archive.add(directory, ".")
     return packed.getvalue()
+
+
+def _unpack(packed: bytes, directory: Path) -> None:
+    """Puts the run into its place. Raises WorkroomError where it cannot be written."""
+    try:
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(directory, filter="data")
+    except OSError as error:
+        raise cannot_write(directory, error) from error
+
+
+def _cause(error: Exception) -> str:
+    """The first line says what has ended, the last one of a traceback why."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"
 
 
 def _failure(job: Job, began: float, error: str) -> Attempt:
