@@ -105,6 +105,14 @@ def measure_memory(folder: Path, mode: str, count: int, level: int) -> Path:
     return out
 
 
+def memory(folder: Path, attempts: int, sandboxes: int) -> None:
+    """The memory part, and the report of its attempts."""
+    if attempts:
+        measure_report(measure_memory(folder, "llm", attempts, 64), attempts)
+    if sandboxes:
+        measure_memory(folder, "sandbox", sandboxes, 16)
+
+
 def measure_grading(answers: int) -> None:
     print("\n| answers | a second |\n|---|--:|")
     for name, rate in rates(answers).items():
@@ -148,22 +156,12 @@ def main() -> None:
         folder = Path(name)
         write_inputs(folder)
         trees = ({"beside": options.beside.resolve()} if options.beside else {}) | {"ours": HERE}
-
-        def memory() -> None:
-            if options.attempts:
-                out = measure_memory(folder, "llm", options.attempts, 64)
-                measure_report(out, options.attempts)
-            if options.sandboxes:
-                measure_memory(folder, "sandbox", options.sandboxes, 16)
-
-        parts = {
-            "rate": lambda: measure_rates(folder, options.levels, options.rounds, trees),
-            "memory": memory,
-            "grading": lambda: measure_grading(options.answers),
-        }
-        for part in options.only:
-            parts[part]()
-            sys.stdout.flush()
+        if "rate" in options.only:
+            measure_rates(folder, options.levels, options.rounds, trees)
+        if "memory" in options.only:
+            memory(folder, options.attempts, options.sandboxes)
+        if "grading" in options.only:
+            measure_grading(options.answers)
     print(f"\nat the start: {before}; at the end: {load()}")
 
 

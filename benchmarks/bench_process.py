@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,5 +103,5 @@ def _watch(process: "subprocess.Popen[bytes]", index: Path, look: Look) -> "tupl
     return ended
 
 
-def _write(path: Path, lines: list[dict[str, object]]) -> None:
+def _write(path: Path, lines: Iterable[object]) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))

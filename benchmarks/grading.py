@@ -2,9 +2,10 @@
 
 import asyncio
 import time
+from functools import partial
 
 from workroom.bench.graders import Graders
-from workroom.bench.suite import find_suite
+from workroom.bench.suite import Suite, find_suite
 from workroom.task import Task
 
 AT_ONCE = 64
@@ -24,6 +25,12 @@ def rates(answers: int) -> dict[str, float]:
     return asyncio.run(_rates(answers))
 
 
+async def _grade(graders: Graders, suite: Suite, task: Task, answer: str, places: asyncio.Semaphore) -> None:
+    async with places:
+        score = await graders.grade(suite, task, answer)
+    assert score.value is not None, score
+
+
 async def _rates(answers: int) -> dict[str, float]:
     graders = Graders()
     found = {}
@@ -31,12 +38,7 @@ async def _rates(answers: int) -> dict[str, float]:
         for name, (suite_name, task, answer) in KINDS.items():
             suite = find_suite(suite_name)
             places = asyncio.Semaphore(AT_ONCE)
-
-            async def one(suite=suite, task=task, answer=answer, places=places) -> None:  # type: ignore[no-untyped-def]
-                async with places:
-                    score = await graders.grade(suite, task, answer)
-                assert score.value is not None, score
-
+            one = partial(_grade, graders, suite, task, answer, places)
             await asyncio.gather(one(), one())
             start = time.perf_counter()
             await asyncio.gather(*(one() for _ in range(answers)))
