@@ -28,7 +28,7 @@ from benchmarks.grading import rates
 from workroom.sandbox.image import ensure_image
 
 MODES = ("llm", "sandbox")
-EVERY = 250  # attempts between two samples of the memory
+EVERY = 250  # attempts between two samples of the memory, fewer where there are not many
 WARM = 1000  # attempts after which the memory must not grow any more
 HERE = Path(__file__).parents[1]
 
@@ -88,9 +88,10 @@ def measure_rates(folder: Path, levels: list[int], rounds: int, trees: dict[str,
 def measure_memory(folder: Path, mode: str, count: int, level: int) -> Path:
     """Prints the samples; gives the directory of the bench."""
     samples: list[tuple[int, int]] = []
+    every = max(min(EVERY, count // 10), 1)
 
     def look(done: int, resident: int) -> None:
-        if done // EVERY > (samples[-1][0] // EVERY if samples else 0):
+        if done // every > (samples[-1][0] // every if samples else 0):
             samples.append((done, resident))
 
     out = folder / f"memory-{mode}"
@@ -99,7 +100,7 @@ def measure_memory(folder: Path, mode: str, count: int, level: int) -> Path:
     for done, resident in samples:
         print(f"| {done:,} | {resident / 2**20:.1f} |")
     late = [(done, resident / 1024) for done, resident in samples if done >= min(WARM, count // 2)]
-    if len(late) > 1:
+    if len(late) > 3:
         line = statistics.linear_regression([done for done, _ in late], [size for _, size in late])
         print(f"\nslope from {late[0][0]:,} attempts on: {1000 * line.slope:+.0f} KiB per 1,000 attempts")
     return out

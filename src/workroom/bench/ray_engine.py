@@ -10,6 +10,7 @@ import io
 import logging
 import os
 import shutil
+import socket
 import tarfile
 import tempfile
 import time
@@ -29,6 +30,7 @@ from workroom.redaction import access_variables
 from workroom.trajectory.files import cannot_write
 
 _LOOK = 2.0  # seconds between two looks at which nodes there are
+_KNOCK = 10.0  # seconds for a cluster to take a connection
 _REST = 30.0  # seconds until a node whose host has died gets another one; by then Ray knows whether the node is alive
 _HOSTS = 3  # so many hosts may die on a node
 _DOUBTFUL = 3  # failures in a row after which a node is used only where there is no other
@@ -51,13 +53,15 @@ class RayEngine:
         self._looked_at = float("-inf")
         self._stopped = False
         if not ray.is_initialized():
+            address = bounds.ray_address or os.environ.get("RAY_ADDRESS") or "auto"
             try:
+                _knock(address)
                 ray.init(
-                    address=bounds.ray_address or os.environ.get("RAY_ADDRESS") or "auto",
+                    address=address,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
-            except (ConnectionError, RuntimeError, ValueError) as error:  # RuntimeError: of another version
+            except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: of another version
                 raise ConfigError(
                     f"no Ray cluster answers ({error}): start one with `ray start --head`, or give --ray-address"
                 ) from error
@@ -175,6 +179,13 @@ class _Host:
         """Asks the runs to end."""
         if self._attempts is not None:
             self._attempts.stop()
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nothing takes a connection at HOST:PORT; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _KNOCK).close()
 
 
 async def _awaited(reference: Any) -> None:
