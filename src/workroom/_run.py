@@ -130,6 +130,11 @@ class Run:
             return self._resumption.directory.path
         return self._directory.path if self._directory else None
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """What `run.json` holds by now, empty before the run directory is made."""
+        return {} if self._directory is None else dict(self._directory.redacted_run())
+
     def recorded(self) -> RunResult:
         """The result of a run that is over already."""
         assert self._resumption is not None

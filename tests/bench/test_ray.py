@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.command import SUBMIT, bash, script, start
+from workroom import __version__
 from workroom.bench import ray_engine, session
 from workroom.bench.session import Bounds
 
@@ -91,7 +92,7 @@ def test_a_host_that_is_stopped_while_it_opens_begins_nothing(monkeypatch: pytes
         time.sleep(0.2)
 
     async def work() -> Any:
-        host = ray_engine._Host({}, Bounds(), {}, sandbox=False)
+        host = ray_engine._Host({}, Bounds(), {}, __version__, sandbox=False)
         task = asyncio.create_task(host.perform({}))
         await asyncio.sleep(0.05)
         await host.stop()

@@ -17,6 +17,7 @@ from workroom.errors import WorkroomError
 from workroom.redaction import Redactor
 from workroom.task import Task
 from workroom.trajectory.reader import read_json
+from workroom.trajectory.rundir import RunDirectory
 
 if TYPE_CHECKING:
     from workroom.models.base import Model
@@ -55,11 +56,10 @@ class Attempts:
         began = time.time()
         error: str | None = None
         reason = "sandbox_error"
-        shutil.rmtree(job.directory, ignore_errors=True)
         run = Run(job.task, job.resolved, model=self._model, out=job.directory)
         self._running.add(run)
         try:
-            await asyncio.to_thread(run.prepare)
+            await asyncio.to_thread(_begin, run, job.directory)
             await run.episode()
         except WorkroomError as failure:
             if failure.exit_code == WorkroomError.exit_code:  # nothing can be written any more
@@ -70,7 +70,7 @@ class Attempts:
             _keep_traceback(job.directory, failure)
         finally:
             self._running.discard(run)
-        record = read_json(job.directory / "run.json")
+        record = run.record  # as `run.json` has it, without waiting for the disk
         if record.get("stop_reason") == "interrupted":
             return None
         if error is not None:
@@ -93,6 +93,12 @@ def _keep_traceback(directory: Path, failure: Exception) -> None:
     with contextlib.suppress(OSError):  # the sentence in the index must do then
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "traceback.txt").write_text(details, encoding="utf-8", errors="backslashreplace")
+
+
+def _begin(run: Run, directory: Path) -> None:
+    """What waits for the disk before an episode: not in the event loop, which all the others wait for."""
+    shutil.rmtree(directory, ignore_errors=True)
+    run.prepare()
 
 
 def attempt_of(
@@ -126,8 +132,16 @@ def finished_before(key: Key, directory: Path, tries: int) -> Attempt | None:
 
 
 def read_answer(directory: Path) -> str | None:
-    """What was answered, None where nothing was."""
+    """What was answered, None where nothing was.
+
+    A power failure may leave the file missing or empty, since only the events and `run.json` are written through to
+    the disk: the events have the last word, so that this never passes for a wrong answer.
+    """
     try:
-        return (directory / "answer.txt").read_text(encoding="utf-8", errors="replace")
+        answer = (directory / "answer.txt").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        return None
+        answer = ""
+    if answer.strip() or not (directory / "events.jsonl").is_file():
+        return answer or None
+    end = RunDirectory.load(directory).finished
+    return end.answer if end is not None else None

@@ -116,6 +116,7 @@ class BenchDirectory:
         self.scores: dict[Key, ScoreLine] = {}
         self._lock = lock
         self._redactor = Redactor()  # an error may quote a key, and so may a judge
+        self._logs: dict[str, int] = {}  # descriptors of what is appended to, by name
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, Any], tasks: Mapping[str, Iterable[Task]]) -> Self:
@@ -187,10 +188,13 @@ class BenchDirectory:
         """Writes all scores anew, whole or not at all."""
         self.scores = {line.key: line for line in lines}
         text = "".join(f"{self._json(line)}\n" for line in self.scores.values())
+        self._close_log("scores.jsonl")
         replace_file(self.path / "scores.jsonl", text.encode(), durable=True)
 
     def close(self) -> None:
         """Drops the lock. Safe to call twice."""
+        for name in list(self._logs):
+            self._close_log(name)
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -223,15 +227,21 @@ class BenchDirectory:
         path = self.path / name
         data = self._json(line).encode() + b"\n"
         try:
-            with path.open("ab", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
-                whole = file.write(data) == len(data)
-                if not whole:
-                    os.ftruncate(file.fileno(), size)
+            fd = self._logs.get(name, -1)
+            if fd < 0:  # kept open: opening it takes longer than all the rest
+                fd = self._logs[name] = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            written = os.write(fd, data)
+            whole = written == len(data)
+            if not whole:
+                os.ftruncate(fd, os.fstat(fd).st_size - written)
         except OSError as error:
             raise cannot_write(path, error) from error
         if not whole:
             raise cannot_write(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+    def _close_log(self, name: str) -> None:
+        if name in self._logs:
+            os.close(self._logs.pop(name))
 
 
 def plain(name: str) -> str:

@@ -211,10 +211,14 @@ class RunDirectory:
         replace_file(target, to_json(to_atif(self.events, self.agent)).encode() + b"\n")
         return target
 
+    def redacted_run(self) -> dict[str, Any]:
+        """`run` as it is written: without keys."""
+        redacted: dict[str, Any] = self.redactor.value(self.run)
+        return redacted
+
     def save(self, *, durable: bool = False) -> None:
         """Replaces `run.json`."""
-        run = self.redactor.value(self.run)
-        replace_file(self.path / "run.json", to_json(run, indent=2).encode() + b"\n", durable=durable)
+        replace_file(self.path / "run.json", to_json(self.redacted_run(), indent=2).encode() + b"\n", durable=durable)
 
     def close(self) -> None:
         """Drops the lock. Safe to call twice."""

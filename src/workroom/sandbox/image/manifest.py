@@ -1,5 +1,6 @@
 """What is in an image, file by file, and whether it is still so."""
 
+import functools
 import hashlib
 import json
 import os
@@ -36,10 +37,17 @@ class Manifest:
     @classmethod
     def load(cls, place: Path) -> "Manifest":
         """Raises OSError or ValueError where there is none or it is damaged."""
-        try:
-            return cls(**json.loads((place / "manifest.json").read_text()))
-        except TypeError as error:
-            raise ValueError(str(error)) from error
+        path = place / "manifest.json"
+        facts = path.stat()
+        return _read(path, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=16)  # asked for every sandbox; a file that was written anew is read anew
+def _read(path: Path, _number: int, _size: int, _modified: int) -> Manifest:
+    try:
+        return Manifest(**json.loads(path.read_text()))
+    except TypeError as error:
+        raise ValueError(str(error)) from error
 
 
 SANDBOX_UID = 64100  # unprivileged, and of nobody: the owner of the images that root builds
