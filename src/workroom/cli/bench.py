@@ -245,7 +245,7 @@ def _summary(bench: BenchDirectory, screen: Screen) -> None:
     if screen.as_json:
         return
     from workroom.bench.outcomes import coverage, scores_by_item
-    from workroom.bench.statistics import mean_interval
+    from workroom.bench.statistics import mean_interval, paired_difference
 
     rows = [("suite", "mode", "items", "unscored", "score, %", "95 % interval")]
     for suite in bench.tasks:
@@ -257,6 +257,11 @@ def _summary(bench: BenchDirectory, screen: Screen) -> None:
             found = mean_interval(scores)
             interval = f"{100 * found.low:.1f} to {100 * found.high:.1f}"
             rows.append((suite, mode, f"{found.items:,}", unscored, f"{100 * found.mean:.1f}", interval))
+        sandbox, plain = (scores_by_item(bench, suite, mode) for mode in ("sandbox", "llm"))
+        if sandbox.keys() & plain.keys():
+            gain = paired_difference(sandbox, plain)
+            interval = f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
+            rows.append((suite, "sandbox − llm", f"{gain.items:,}", "", f"{100 * gain.mean:+.1f}", interval))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
