@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -183,6 +183,8 @@ def test_attempts_that_wait_for_a_sandbox_do_not_begin_after_a_stop(
     first = asyncio.Event()
 
     class Slow:
+        record: ClassVar[dict[str, Any]] = {}
+
         def __init__(self, *_: Any, **__: Any) -> None:
             begun.append(self)
             first.set()

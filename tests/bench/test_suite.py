@@ -72,7 +72,7 @@ def test_both_modes_ask_for_the_same_form_of_answer(name: str) -> None:
 def test_in_llm_mode_an_instruction_is_the_prompt_word_for_word() -> None:
     task = ITEMS["instruction_following"]
     asked = find_suite("instruction_following").task(task, "llm")
-    assert render("llm", documents=[], prompt=asked.prompt) == task.prompt
+    assert render("llm", texts=[], prompt=asked.prompt) == task.prompt
     assert (asked.id, asked.meta) == (task.id, task.meta)
 
 

@@ -117,6 +117,7 @@ def _session(bench: BenchDirectory, plan: Plan, pace: "Pace", bounds: Bounds, sc
     try:
         with screen.warnings():
             engine = open_engine(plan, bounds, screen.view.progress)
+            signals.hold()
             finished = asyncio.run(_run(bench, plan, engine, pace, screen, signals))
         signals.stop = None  # the report may take its time, and can be made later
         _report(bench, screen)
@@ -158,7 +159,7 @@ async def _run(
         runner.request_stop()
         screen.view.notice("stopping after the steps under way; once more stops at once")
 
-    signals.stop = lambda: loop.call_soon_threadsafe(stop)
+    signals.hand_over(lambda: loop.call_soon_threadsafe(stop))
     if screen.as_json:
         screen.on_gone = stop
     ticker = asyncio.create_task(_tick(runner, screen))

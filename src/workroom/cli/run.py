@@ -71,6 +71,7 @@ def _perform(run: Any, screen: Screen) -> int:
     with screen.warnings():
         try:
             run.prepare()
+            signals.hold()
             return asyncio.run(_watch(run, screen, signals))
         except (KeyboardInterrupt, asyncio.CancelledError):
             signals.stop = lambda: None
@@ -127,7 +128,7 @@ async def _watch(run: Any, screen: Screen, signals: Signals) -> int:
         else:
             task.cancel()
 
-    signals.stop = lambda: loop.call_soon_threadsafe(stop)
+    signals.hand_over(lambda: loop.call_soon_threadsafe(stop))
     ticker = asyncio.create_task(_tick(screen))
     try:
         result = await task
