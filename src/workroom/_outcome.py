@@ -39,11 +39,14 @@ class RunResult:
     duration: float = 0.0
 
 
-def default_directory(prompt: str) -> Path:
-    """Makes `runs/<time>-<slug>`, with a number where that is taken. Raises ConfigError where it cannot be made."""
-    words = re.findall(r"[a-z0-9]+", prompt.lower())
-    slug = "-".join(words)[:40].rstrip("-") or "task"
-    base = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}"
+def slug(prompt: str) -> str:
+    """The first words of a task, as a part of a directory's name."""
+    return "-".join(re.findall(r"[a-z0-9]+", prompt.lower()))[:40].rstrip("-") or "task"
+
+
+def default_directory(name: str) -> Path:
+    """Makes `runs/<time>-<name>`, with a number where that is taken. Raises ConfigError where it cannot be made."""
+    base = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
     for number in count(1):
         path = base if number == 1 else Path(f"{base}-{number}")
         try:
@@ -51,7 +54,7 @@ def default_directory(prompt: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise ConfigError(f"cannot make a run in {path}: {error.strerror}; choose another with -o DIR") from error
+            raise ConfigError(f"cannot make {path}: {error.strerror}; choose another with -o DIR") from error
         return path
     raise AssertionError("unreachable")
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workroom._outcome import RunResult, cut_short, default_directory, present_files, result_of
+from workroom._outcome import RunResult, cut_short, default_directory, present_files, result_of, slug
 from workroom._resume import Resumption, Saver
 from workroom._task_record import task_record
 from workroom.config import Protocol, Resolved, from_arguments
@@ -190,7 +190,7 @@ class Run:
         if self._resumption is not None:
             self._directory = self._resumption.begin(self._resolved, self._notice)
         else:
-            directory = self._out or default_directory(self.task.prompt)
+            directory = self._out or default_directory(slug(self.task.prompt))
             facts = {"model": self._model.name, "task": task_record(self.task)}
             self._directory = RunDirectory.create(directory, self._resolved.record(), facts=facts)
         if self.config.mode == "llm":

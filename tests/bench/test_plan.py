@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import tomli_w
 
-from workroom.bench import new, session
+from workroom.bench import new
 from workroom.bench.plan import JudgeSettings, Plan, Selection, parse_arms
 from workroom.bench.session import begin
 from workroom.bench.store import BenchDirectory
@@ -133,6 +133,12 @@ def test_benches_of_the_same_second_have_directories_of_their_own(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda *_: "now")
-    places = {session._default_directory(plan()) for _ in range(2)}
-    assert {path.name for path in places} == {"now-bench-math", "now-bench-math-2"}
-    assert all(path.is_dir() for path in places)
+    Path("d.jsonl").write_text('{"id": "a", "domain": "math", "question": "1?", "answer": "1"}\n')
+    selection = Selection(("math",), parse_arms("llm", ()), data=("d.jsonl",))
+    made = Plan.make(selection, from_arguments({"model": "scripted/s.jsonl"}), JudgeSettings())
+    places = []
+    for _ in range(2):
+        with begin(made, None, lambda _: None) as opened:
+            places.append(opened.path)
+    assert [path.name for path in places] == ["now-bench-math", "now-bench-math-2"]
+    assert all((path / "config.toml").is_file() for path in places)

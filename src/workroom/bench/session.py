@@ -1,13 +1,12 @@
 """From settings to a bench that runs: makes or finds the directory, opens what is needed, and runs it."""
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from workroom._outcome import default_directory
 from workroom.bench.kept_tasks import digest_of
 from workroom.bench.plan import JudgeSettings, Plan
 from workroom.bench.store import BenchDirectory
@@ -57,7 +56,7 @@ def begin(plan: Plan, out: Path | None, tell: Tell) -> BenchDirectory:
 
         if lacking := missing_data(instructed):
             tell(lacking)
-    return BenchDirectory.create(out or _default_directory(plan), plan.record(), tasks)
+    return BenchDirectory.create(out or default_directory(f"bench-{'-'.join(plan.suites)[:60]}"), plan.record(), tasks)
 
 
 def load(plan: Plan) -> dict[str, list[Task]]:
@@ -169,18 +168,3 @@ def _content(task: Task) -> tuple[Any, ...]:
     """What makes the task, its documents by SHA-256."""
     documents = {name: digest_of(content) for name, content in task.documents.items()}
     return task.prompt, task.answer, task.choices, task.grader, documents
-
-
-def _default_directory(plan: Plan) -> Path:
-    """Makes a directory that nobody else has begun a bench in. Raises ConfigError where it cannot be made."""
-    base = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-bench-{'-'.join(plan.suites)[:60]}"
-    for number in count(1):
-        path = base if number == 1 else Path(f"{base}-{number}")
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise ConfigError(f"cannot make {path}: {error.strerror}; choose another with -o DIR") from error
-        return path
-    raise AssertionError("unreachable")

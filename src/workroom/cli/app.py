@@ -6,7 +6,26 @@ from typing import Annotated, Any
 import typer
 
 from workroom.cli.bench_app import bench_app
-from workroom.cli.options import Backend, BaseUrl, CommandTimeout, Cpus, Disk, Image, Memory, Model, Network, Pids
+from workroom.cli.options import (
+    Backend,
+    BaseUrl,
+    CommandTimeout,
+    ConfigFile,
+    Cpus,
+    Disk,
+    Image,
+    MaxCost,
+    MaxTime,
+    MaxTokens,
+    Memory,
+    Model,
+    Network,
+    Pids,
+    Price,
+    Style,
+    Temperature,
+    ToolProtocol,
+)
 
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
@@ -75,14 +94,8 @@ def run(
     mode: Annotated[
         str | None, typer.Option("--mode", metavar="MODE", help="sandbox, or llm: one plain answer without a sandbox.")
     ] = None,
-    style: Annotated[
-        str | None,
-        typer.Option("--style", metavar="STYLE", help="Prompt: compute or neutral [default: compute]."),
-    ] = None,
-    tool_protocol: Annotated[
-        str | None,
-        typer.Option("--tool-protocol", metavar="P", help="auto, native, json or bash [default: auto]."),
-    ] = None,
+    style: Style = None,
+    tool_protocol: ToolProtocol = None,
     vision: Annotated[
         str | None,
         typer.Option("--vision", metavar="V", help="Show pictures to the model: auto, on or off [default: auto]."),
@@ -98,30 +111,22 @@ def run(
     max_turns: Annotated[
         str | None, typer.Option("--max-turns", metavar="N", help="Turns of the episode [default: 100].")
     ] = None,
-    max_tokens: Annotated[
-        str | None, typer.Option("--max-tokens", metavar="N", help="Tokens of the episode, prompts included.")
-    ] = None,
-    max_cost: Annotated[str | None, typer.Option("--max-cost", metavar="USD", help="Cost of the episode.")] = None,
-    price: Annotated[
-        str | None, typer.Option("--price", metavar="IN,OUT", help="US dollars per million tokens, for --max-cost.")
-    ] = None,
-    max_time: Annotated[str | None, typer.Option("--max-time", metavar="S", help="Seconds of the episode.")] = None,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
+    price: Price = None,
+    max_time: MaxTime = None,
     checkpoints: Annotated[
         str | None,
         typer.Option("--checkpoints", metavar="on|off", help="Keep the files of each turn for --resume [default: on]."),
     ] = None,
-    temperature: Annotated[
-        str | None, typer.Option("--temperature", metavar="T", help="Sampling temperature [default: the server's].")
-    ] = None,
+    temperature: Temperature = None,
     seed: Annotated[str | None, typer.Option("--seed", metavar="N", help="Sampling seed, where supported.")] = None,
     token_ids: Annotated[
         bool, typer.Option("--token-ids", help="Record token ids, for `workroom export --to tokens`.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No activity on standard error, errors only.")] = False,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Settings from this TOML file.")
-    ] = None,
+    config: ConfigFile = None,
 ) -> int:
     """Give a model a computer and a task; print its answer."""
     from workroom.cli.run import resume_verb, run_verb

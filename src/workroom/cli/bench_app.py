@@ -9,12 +9,20 @@ from workroom.cli.options import (
     Backend,
     BaseUrl,
     CommandTimeout,
+    ConfigFile,
     Cpus,
     Disk,
     Image,
+    MaxCost,
+    MaxTime,
+    MaxTokens,
     Memory,
     Model,
     Pids,
+    Price,
+    Style,
+    Temperature,
+    ToolProtocol,
 )
 
 if TYPE_CHECKING:
@@ -131,12 +139,8 @@ def run(
     judge_model: JudgeModel = None,
     judge_base_url: JudgeBaseUrl = None,
     judge_votes: JudgeVotes = None,
-    style: Annotated[
-        str | None, typer.Option("--style", metavar="STYLE", help="Prompt: compute or neutral [default: compute].")
-    ] = None,
-    tool_protocol: Annotated[
-        str | None, typer.Option("--tool-protocol", metavar="P", help="auto, native, json or bash [default: auto].")
-    ] = None,
+    style: Style = None,
+    tool_protocol: ToolProtocol = None,
     sandbox: Backend = None,
     image: Image = None,
     network: Annotated[
@@ -150,20 +154,12 @@ def run(
     max_turns: Annotated[
         str | None, typer.Option("--max-turns", metavar="N", help="Turns of an episode [default: the suite's].")
     ] = None,
-    max_tokens: Annotated[
-        str | None, typer.Option("--max-tokens", metavar="N", help="Tokens of an episode, prompts included.")
-    ] = None,
-    max_cost: Annotated[str | None, typer.Option("--max-cost", metavar="USD", help="Cost of an episode.")] = None,
-    price: Annotated[
-        str | None, typer.Option("--price", metavar="IN,OUT", help="US dollars per million tokens.")
-    ] = None,
-    max_time: Annotated[str | None, typer.Option("--max-time", metavar="S", help="Seconds of an episode.")] = None,
-    temperature: Annotated[
-        str | None, typer.Option("--temperature", metavar="T", help="Sampling temperature [default: the server's].")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Settings from this TOML file.")
-    ] = None,
+    max_tokens: MaxTokens = None,
+    max_cost: MaxCost = None,
+    price: Price = None,
+    max_time: MaxTime = None,
+    temperature: Temperature = None,
+    config: ConfigFile = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> int:
@@ -223,9 +219,7 @@ def run(
 def resume(
     directory: Directory,
     base_url: BaseUrl = None,
-    price: Annotated[
-        str | None, typer.Option("--price", metavar="IN,OUT", help="US dollars per million tokens.")
-    ] = None,
+    price: Price = None,
     concurrency: Concurrency = None,
     max_calls: MaxCalls = None,
     max_sandboxes: MaxSandboxes = None,

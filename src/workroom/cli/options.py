@@ -1,5 +1,6 @@
 """Options that several verbs share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,3 +27,19 @@ Disk = Annotated[str | None, typer.Option("--disk", metavar="SIZE", help="What a
 CommandTimeout = Annotated[
     str | None, typer.Option("--command-timeout", metavar="S", help="Seconds for one command [default: 120].")
 ]
+Style = Annotated[
+    str | None, typer.Option("--style", metavar="STYLE", help="Prompt: compute or neutral [default: compute].")
+]
+ToolProtocol = Annotated[
+    str | None, typer.Option("--tool-protocol", metavar="P", help="auto, native, json or bash [default: auto].")
+]
+MaxTokens = Annotated[
+    str | None, typer.Option("--max-tokens", metavar="N", help="Tokens of an episode, prompts included.")
+]
+MaxCost = Annotated[str | None, typer.Option("--max-cost", metavar="USD", help="Cost of an episode.")]
+Price = Annotated[str | None, typer.Option("--price", metavar="IN,OUT", help="US dollars per million tokens.")]
+MaxTime = Annotated[str | None, typer.Option("--max-time", metavar="S", help="Seconds of an episode.")]
+Temperature = Annotated[
+    str | None, typer.Option("--temperature", metavar="T", help="Sampling temperature [default: the server's].")
+]
+ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings from this TOML file.")]
