@@ -142,3 +142,20 @@ def test_benches_of_the_same_second_have_directories_of_their_own(
             places.append(opened.path)
     assert [path.name for path in places] == ["now-bench-math", "now-bench-math-2"]
     assert all((path / "config.toml").is_file() for path in places)
+
+
+def test_a_bench_in_which_nothing_was_begun_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "d.jsonl").write_text('{"id": "a", "domain": "math", "question": "1?", "answer": "1"}\n')
+    selection = Selection(("math",), parse_arms("llm", ()), data=(str(tmp_path / "d.jsonl"),))
+
+    def begun(model: str) -> str:
+        made = Plan.make(selection, from_arguments({"model": model}), JudgeSettings())
+        with begin(made, tmp_path / "b", lambda _: None) as opened:
+            return str(opened.config["run"]["model"])
+
+    assert begun("scripted/mistyped") == "scripted/mistyped"
+    assert begun("scripted/right") == "scripted/right"
+    (tmp_path / "b" / "attempts").mkdir()
+    with pytest.raises(ConfigError, match="model was 'scripted/right'"):
+        begun("scripted/third")
+    assert begun("scripted/right") == "scripted/right"

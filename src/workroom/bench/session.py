@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from workroom._outcome import default_directory
 from workroom.bench.kept_tasks import digest_of
 from workroom.bench.plan import JudgeSettings, Plan
-from workroom.bench.store import BenchDirectory
+from workroom.bench.store import MAKING, BenchDirectory
 from workroom.errors import ConfigError
 from workroom.task import Task
 
@@ -38,17 +38,24 @@ class Bounds:
 def begin(plan: Plan, out: Path | None, tell: Tell) -> BenchDirectory:
     """The directory of a new bench; one that is there already goes on if it is the same bench.
 
-    Raises ConfigError where it is another one (the first difference is named), where there are no tasks, or where
-    something is missing to grade them.
+    Raises ConfigError where another one was begun in it (the first difference is named), where there are no
+    tasks, or where something is missing to grade them.
     """
     if out is not None and (out / "config.toml").is_file():
         bench = BenchDirectory.open(out)
+        begun = (out / "attempts").exists()
         try:
-            _check_same(bench, plan)
+            same = plan.difference(bench.config) is None
+            if begun or same:
+                _check_same(bench, plan)
         except BaseException:
             bench.close()
             raise
-        return bench
+        if begun or same:
+            return bench
+        # Nothing was begun, the model's name was wrong, say: as after a making that was broken off, it is made anew.
+        bench.close()
+        (out / "config.toml").rename(out / MAKING)
     tasks = load(plan)
     instructed = [task for some in tasks.values() for task in some if "instruction_id_list" in task.meta]
     if instructed:
