@@ -31,7 +31,7 @@ async def main():
         out = {name: text(await box.exec(command)) for name, command in COMMANDS.items()}
         await box.kill_all()
         hog = "import time; x = bytearray(120 << 20); time.sleep(4)"
-        many = await box.exec("for i in 1 2 3 4; do python3 -c '" + hog + "' & done; wait")
+        many = await box.exec("for i in 1 2 3 4; do python3 -c '" + hog + "' & done; wait", timeout=60)
         out["many"] = [many.limits_hit, many.stderr.count("Killed")]
         out["still"] = (await box.exec("echo here")).stdout.strip()
         print(json.dumps([out, box.facts.enforcement]))
