@@ -169,7 +169,7 @@ def test_calls_as_json_are_one_row_too(protocol: Any) -> None:
 
     sampler = Played(
         tokens,
-        "I look.\n" + written("execute_bash", command="ls") + written("execute_bash", command="ls /"),
+        "I look.\n" + written("execute_bash", command="ls") + "\n" + written("execute_bash", command="ls /"),
         written("execute_bash", command="ls").replace("}", "") + " broken",
         written("execute_bash", command="echo 42 > /testbed/answer.txt") + "\nObservation:\ninvented",
         written("submit"),
@@ -220,10 +220,19 @@ def test_a_call_that_is_made_again_has_the_prompt_of_the_first() -> None:
 
 @pytest.mark.parametrize(
     ("said", "goes_on"),
-    [("one two", True), (" one two\n", True), ("one", True), ("", False), ("two", False), ("one two three", False)],
+    [
+        ("one\n\nObservation: two", True),
+        (" one\n\nObservation: two\n", True),
+        ("one", True),  # what follows was invented
+        ("on", False),
+        ("one\n\nObservation:", False),
+        ("", False),
+        ("One\n\nObservation: two", False),
+        ("one\n\nObservation: two three", False),
+    ],
 )
-def test_a_reply_goes_on_unless_it_was_changed_but_for_a_cut(said: str, goes_on: bool) -> None:
-    sampler = Played(TOKENS, [*spelled("one two"), CHAT.end], "x")
+def test_a_reply_goes_on_unless_it_was_changed_but_for_what_it_invented(said: str, goes_on: bool) -> None:
+    sampler = Played(TOKENS, [*spelled("one\n\nObservation: two"), CHAT.end], "x")
     model = bare(sampler)
     complete(model, START)
     new = [Message("user", "And?")]
