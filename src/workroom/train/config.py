@@ -85,8 +85,8 @@ class RewardSection(Section):
 
     `scheme`: `binary` (0 or 1, the paper's text) or `fractional` (F1 on letters, ROUGE-L on free text: the released
     code). `overlong`: what an episode earns that ran into a limit (`max_turns`, `max_tokens`, `max_time`,
-    `context_overflow`, `stalled`); None, in a file
-    "answer": what its answer earns. `custom`: `FILE.py:FUNCTION` in place of the graders.
+    `context_overflow`, `stalled`); None, in a file "answer": what its answer earns. `custom`: `FILE.py:FUNCTION` in
+    place of the graders.
     """
 
     scheme: Literal["binary", "fractional"] = "fractional"

@@ -181,7 +181,8 @@ def _sentence(detail: "ErrorDetails", path: Path) -> str:
     shown = value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"
     if wanted is None:
         return f"{key} in {path} is {shown}: {detail['msg']}"
-    bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in detail.get("ctx", {}).items()}
+    context = detail.get("ctx", {})
+    bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()}
     also = f', or "{_AS_ANSWERED}"' if key == "reward.overlong" else ""
     return f"{key} in {path} must be {wanted.format(**bounds)}{also}, not {shown}"
 
