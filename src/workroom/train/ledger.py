@@ -1,9 +1,10 @@
 """The metrics of a training: `metrics.jsonl`, TensorBoard, and a line for the terminal.
 
-A line of the file is `{"step", "kind", "time", "values"}`. It is there before the next step begins, so that a kill loses
-at most a line that was being written, which the next session cuts off.
+A line of the file is `{"step", "kind", "time", "values"}`, there before the next step begins, so that a kill loses at
+most a line that was being written, which the next session cuts off.
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -87,11 +88,13 @@ class Ledger:
         data = f"{to_json(line.record())}\n".encode()
         try:
             written = os.write(self._file, data)
-            if written < len(data):  # a full disk: no half line stays
+            whole = written == len(data)
+            if not whole:
                 os.ftruncate(self._file, os.fstat(self._file).st_size - written)
-                raise OSError(28, "No space left on device")
         except OSError as error:
             raise cannot_write(self._path, error) from error
+        if not whole:
+            raise cannot_write(self._path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         self._written.add((kind, step))
         if self._board is not None:
             for name, value in line.values.items():
@@ -156,24 +159,25 @@ class Progress:
 
     def _train(self, step: int, values: Mapping[str, Any]) -> str:
         now = self.clock()
-        took = values.get("seconds") if self._last is None else now - self._last
+        took = values.get("step_seconds") if self._last is None else now - self._last
         self._last = now
         if isinstance(took, int | float):
             self._pace = [*self._pace, took][-_PACE:]
-        parts = [f"step {step} of {self.steps}", *_shown(values, "reward", "success", "turns", "sampled", "seconds")]
+        parts = [f"step {step} of {self.steps}", *_shown(values, *_TRAIN)]
         left = self.steps - step
         if left > 0 and self._pace:
             parts.append(f"{duration(fmean(self._pace) * left)} left")
         return " · ".join(parts)
 
 
+_TRAIN = ("reward", "success", "turns", "sampled_tokens", "step_seconds")
 _WORDS: Mapping[str, Callable[[float], str]] = {
     "loss": lambda value: f"loss {value:.3f}",
     "reward": lambda value: f"reward {value:.2f}",
     "success": lambda value: f"success {100 * value:.0f} %",
     "turns": lambda value: f"{value:.1f} turns",
-    "sampled": lambda value: f"{value:,.0f} tokens an episode",
-    "seconds": lambda value: f"{value:.0f} s",
+    "sampled_tokens": lambda value: f"{value:,.0f} tokens an episode",
+    "step_seconds": lambda value: f"{value:.0f} s",
 }
 
 
