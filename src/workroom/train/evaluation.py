@@ -5,9 +5,12 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from workroom.train.records import Rollout
+
+if TYPE_CHECKING:
+    from workroom.bench.report.observed import Observed
 
 Mode = Literal["sandbox", "llm"]
 FOLDER = "evaluations"
@@ -15,7 +18,11 @@ FOLDER = "evaluations"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One episode. `reward` is None where the plant failed; `success` is full marks. `seconds` is wall time."""
+    """One episode. `reward` is None where the plant failed; `success` is full marks. `seconds` is wall time.
+
+    `uses`: how many of its turns show each capability, `phrases`: how often each kind occurs in what the model wrote,
+    as `workroom analyze` counts them; None where the run was not kept to be looked at.
+    """
 
     task: str
     mode: Mode
@@ -27,6 +34,10 @@ class Line:
     sampled: int
     seconds: float
     answer: str | None = None
+    model_seconds: float = 0.0
+    sandbox_seconds: float = 0.0
+    uses: dict[str, int] | None = None
+    phrases: dict[str, int] | None = None
 
     @property
     def success(self) -> bool:
@@ -34,6 +45,8 @@ class Line:
 
 
 def line_of(rollout: Rollout, mode: Mode) -> Line:
+    """The line of a rollout, with what its run shows where that was kept."""
+    seen = _observed(rollout.path)
     return Line(
         task=rollout.group,
         mode=mode,
@@ -45,7 +58,21 @@ def line_of(rollout: Rollout, mode: Mode) -> Line:
         sampled=rollout.sampled,
         seconds=round(rollout.seconds, 3),
         answer=rollout.answer,
+        model_seconds=round(rollout.model_seconds, 3),
+        sandbox_seconds=round(rollout.sandbox_seconds, 3),
+        uses=None if seen is None else dict(seen.capabilities),
+        phrases=None if seen is None else dict(seen.phrases),
     )
+
+
+def _observed(path: Path | None) -> "Observed | None":
+    from workroom.bench.report.observed import observe
+    from workroom.trajectory.rundir import RunDirectory
+
+    if path is None or not path.is_dir():
+        return None
+    run = RunDirectory.load(path)
+    return observe(run.events, run.run)
 
 
 def write(directory: Path, name: str, lines: Iterable[Line]) -> Path:
