@@ -2,12 +2,14 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from workroom.train.records import Rollout
+from workroom.trajectory.files import to_json
 
 if TYPE_CHECKING:
     from workroom.bench.report.observed import Observed
@@ -84,7 +86,7 @@ def write(directory: Path, name: str, lines: Iterable[Line]) -> Path:
     with partial.open("w", encoding="utf-8") as file:
         for line in lines:
             record = {field: getattr(line, field) for field in Line.__slots__} | {"success": line.success}
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            file.write(to_json(record) + "\n")
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
@@ -100,7 +102,18 @@ def read(directory: Path, name: str) -> list[Line] | None:
     return [Line(**{key: value for key, value in record.items() if key != "success"}) for record in found]
 
 
-def success_rate(lines: Iterable[Line], mode: Mode) -> float | None:
-    """The share of full marks among the scored episodes of a mode, None without any."""
-    scored = [line.success for line in lines if line.mode == mode and line.reward is not None]
-    return sum(scored) / len(scored) if scored else None
+def figures(lines: Sequence[Line]) -> dict[str, float]:
+    """Means over the scored episodes: `reward`, `success` and `tool_use` are shares, `turns`, `tool_calls` and
+    `sampled_tokens` numbers an episode. `episodes` is the number of all, `dropped` the share without a score."""
+    scored = [line for line in lines if line.reward is not None]
+    found = {"episodes": float(len(lines)), "dropped": 1 - len(scored) / len(lines) if lines else 0.0}
+    if scored:
+        found |= {
+            "reward": fmean(line.reward or 0.0 for line in scored),
+            "success": fmean(line.success for line in scored),
+            "tool_use": fmean(any(name != "submit" for name in line.tool_calls) for line in scored),
+            "turns": fmean(line.turns for line in scored),
+            "tool_calls": fmean(sum(line.tool_calls.values()) for line in scored),
+            "sampled_tokens": fmean(line.sampled for line in scored),
+        }
+    return found

@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
 
 class ExpertSampler:
-    """Plays the turns of an expert in place of a policy. Texts are turned into ids here, before anything is learnt of
-    them; `turns` maps the number of turns played so far in an episode to its next text."""
+    """Plays the turns of an expert, once, in place of a policy. Texts become ids here, before anything is learnt."""
 
     def __init__(self, tokenizer: Any, turns: Sequence[str]) -> None:
         self._tokenizer = tokenizer
         self._left = list(turns)
 
     async def sample(
-        self, ids: Sequence[int], *, max_tokens: int, temperature: float = 1.0, seed: int | None = None
+        self,
+        ids: Sequence[int],  # noqa: ARG002 - the expert knows by heart
+        *,
+        max_tokens: int,  # noqa: ARG002
+        temperature: float = 1.0,  # noqa: ARG002
+        seed: int | None = None,  # noqa: ARG002
     ) -> Sampled:
         """The expert's next turn. One that has none left ends its turn without a word."""
         text = self._left.pop(0) if self._left else ""
@@ -43,24 +47,28 @@ def read_rows(path: Path) -> list[TrainRow]:
 
     Raises ConfigError for a file that cannot be read, is none, or holds no row.
     """
-    rows = []
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-            if line.strip():
-                found = json.loads(line)
-                if found.get("reward") != 0:
-                    mask = tuple(found["mask"])
-                    logprobs = tuple(found.get("logprobs") or (0.0,) * len(mask))
-                    rows.append(TrainRow(tuple(found["prompt_ids"]), tuple(found["response_ids"]), mask, logprobs))
-    except OSError as error:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the rows of the warm start cannot be read: {error}") from error
+    rows = [row for number, line in enumerate(lines, 1) if line.strip() and (row := _row(path, number, line))]
+    if not rows:
+        raise ConfigError(f"{path} holds no row to learn from")
+    return rows
+
+
+def _row(path: Path, number: int, line: str) -> TrainRow | None:
+    try:
+        found = json.loads(line)
+        if found.get("reward") == 0:
+            return None
+        mask = tuple(found["mask"])
+        logprobs = tuple(found.get("logprobs") or (0.0,) * len(mask))
+        return TrainRow(tuple(found["prompt_ids"]), tuple(found["response_ids"]), mask, logprobs)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{path}, line {number}, is no row of token ids ({error}): make the file with `workroom export --to tokens`"
         ) from error
-    if not rows:
-        raise ConfigError(f"{path} holds no row to learn from")
-    return rows
 
 
 def learn(model: Any, tokenizer: Any, rows: Sequence[TrainRow], config: "TrainConfig", directory: Path) -> list[float]:

@@ -59,9 +59,10 @@ class TrlEngine:
                 callbacks=[_watcher(on_step)],
             )
 
-    def train(self, *, resume: bool) -> None:
-        """Runs all steps, or those after the last checkpoint in the directory."""
+    def train(self, *, resume: bool) -> int:
+        """Runs all steps, or those after the last checkpoint in the directory; the number of the last one."""
         self._trainer.train(resume_from_checkpoint=resume)
+        return int(self._trainer.state.global_step)
 
     def _roll(self, prompts: Sequence[Any], trainer: Any) -> dict[str, list[Any]]:
         names = [prompt[0]["task"] for prompt in prompts]

@@ -32,8 +32,8 @@ class Training:
     between: Mapping[int, list[evaluation.Line]]
 
     def steps(self) -> list[ledger.Line]:
-        """The lines of the steps of training, the last of each where a step was written twice."""
-        return [*{line.step: line for line in self.lines if line.kind == "train"}.values()]
+        """The lines of the steps of training."""
+        return [line for line in self.lines if line.kind == "train"]
 
     def modes(self) -> list[str]:
         """Those that an evaluation has episodes of."""
@@ -50,7 +50,8 @@ class Training:
 
 def load(directory: Path) -> Training:
     """Reads a training, also one that runs or was killed. Raises ConfigError where there is none."""
-    lines = tuple(ledger.read(directory))
+    # A line that was written twice, before and after a kill, counts once.
+    lines = tuple({(line.kind, line.step): line for line in ledger.read(directory)}.values())
     evaluations = {name: found for name in STAGES if (found := evaluation.read(directory, name)) is not None}
     between = dict(sorted(_between(directory)))
     config = _config(directory)

@@ -99,7 +99,7 @@ def _tables(trainings: Sequence[Training]) -> Iterator[Table]:
                 *(Column(name, f"{STAGES[name]}, %", "share") for name in stages),
             ),
             tuple(rows),
-            ("Each training has documents, episodes and a sampling of its own.",),
+            ("The seed is that of the sampling and, where it is told, that of the documents.",),
         )
 
 

@@ -24,7 +24,7 @@ _STEP: Final[tuple[tuple[tuple[str, ...], str, Any], ...]] = (
     (("clip_fraction", "clip_ratio/region_mean"), "Ratios clipped, %", "share"),
     (("grad_norm",), "Gradient norm", "number"),
     (("step_seconds", "wall"), "Seconds", "seconds"),
-    (("sandbox_wait_share",), "Waiting for sandboxes, %", "share"),
+    (("sandbox_share", "sandbox_wait_share"), "Waiting for sandboxes, %", "share"),
 )
 
 
@@ -162,7 +162,7 @@ def behaviour(training: Training) -> Table:
         (
             "Means of an episode. Used a tool: one other than submit.",
             "Use of the sandbox and phrases (the paper's Tables 4 and 9): as `workroom analyze` counts them.",
-            "– where runs were not kept to be looked at.",
+            "– where not every run was kept to be looked at.",
         )
         if rows
         else ("Nothing was evaluated yet.",),
@@ -184,10 +184,10 @@ def _behaviour(lines: Sequence[evaluation.Line]) -> tuple[Cell, ...]:
 
 
 def _per_turn(counts: Sequence[Mapping[str, int] | None], lines: Sequence[evaluation.Line], name: str) -> float | None:
-    """Of all turns of the episodes that were looked at; None where none was."""
-    seen = [(found.get(name, 0), line.turns) for found, line in zip(counts, lines, strict=True) if found is not None]
-    turns = sum(count for _, count in seen)
-    return sum(count for count, _ in seen) / turns if turns else None
+    """Of all turns; None where not every episode was looked at, for the runs that are kept are a choice."""
+    seen = [found.get(name, 0) for found in counts if found is not None]
+    turns = sum(line.turns for line in lines)
+    return sum(seen) / turns if turns and len(seen) == len(lines) else None
 
 
 def validation(training: Training) -> Table:
