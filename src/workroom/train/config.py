@@ -16,7 +16,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Section(BaseModel):
     """A table of the file: unknown keys are errors, and nothing changes afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelSection(Section):
@@ -85,7 +85,8 @@ class RewardSection(Section):
 
     `scheme`: `binary` (0 or 1, the paper's text) or `fractional` (F1 on letters, ROUGE-L on free text: the released
     code). `overlong`: what an episode earns that ran into a limit (`max_turns`, `max_tokens`, `max_time`,
-    `context_overflow`, `stalled`), None: what its answer earns. `custom`: `FILE.py:FUNCTION` in place of the graders.
+    `context_overflow`, `stalled`); None, in a file "answer": what its answer earns. `custom`: `FILE.py:FUNCTION` in
+    place of the graders.
     """
 
     scheme: Literal["binary", "fractional"] = "fractional"

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from workroom.train.records import Rollout
+from workroom.trajectory.files import to_json
+
+if TYPE_CHECKING:
+    from workroom.bench.report.observed import Observed
 
 Mode = Literal["sandbox", "llm"]
 FOLDER = "evaluations"
@@ -16,7 +20,11 @@ FOLDER = "evaluations"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One episode. `reward` is None where the plant failed; `success` is full marks. `seconds` is wall time."""
+    """One episode. `reward` is None where the plant failed; `success` is full marks. `seconds` is wall time.
+
+    `uses`: how many of its turns show each capability, `phrases`: how often each kind occurs in what the model wrote,
+    as `workroom analyze` counts them; None where the run was not kept to be looked at.
+    """
 
     task: str
     mode: Mode
@@ -28,6 +36,10 @@ class Line:
     sampled: int
     seconds: float
     answer: str | None = None
+    model_seconds: float = 0.0
+    sandbox_seconds: float = 0.0
+    uses: dict[str, int] | None = None
+    phrases: dict[str, int] | None = None
 
     @property
     def success(self) -> bool:
@@ -35,6 +47,8 @@ class Line:
 
 
 def line_of(rollout: Rollout, mode: Mode) -> Line:
+    """The line of a rollout, with what its run shows where that was kept."""
+    seen = _observed(rollout.path)
     return Line(
         task=rollout.group,
         mode=mode,
@@ -46,7 +60,21 @@ def line_of(rollout: Rollout, mode: Mode) -> Line:
         sampled=rollout.sampled,
         seconds=round(rollout.seconds, 3),
         answer=rollout.answer,
+        model_seconds=round(rollout.model_seconds, 3),
+        sandbox_seconds=round(rollout.sandbox_seconds, 3),
+        uses=None if seen is None else dict(seen.capabilities),
+        phrases=None if seen is None else dict(seen.phrases),
     )
+
+
+def _observed(path: Path | None) -> "Observed | None":
+    from workroom.bench.report.observed import observe
+    from workroom.trajectory.rundir import RunDirectory
+
+    if path is None or not path.is_dir():
+        return None
+    run = RunDirectory.load(path)
+    return observe(run.events, run.run)
 
 
 def write(directory: Path, name: str, lines: Iterable[Line]) -> Path:
@@ -58,7 +86,7 @@ def write(directory: Path, name: str, lines: Iterable[Line]) -> Path:
     with partial.open("w", encoding="utf-8") as file:
         for line in lines:
             record = {field: getattr(line, field) for field in Line.__slots__} | {"success": line.success}
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            file.write(to_json(record) + "\n")
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
