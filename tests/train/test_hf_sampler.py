@@ -77,9 +77,7 @@ def test_a_conversation_goes_on_where_it_ended(model: Any, monkeypatch: pytest.M
     following = (*PROMPTS[3], *first.ids, 50, 51, 52, 53)
     (second,) = sampled(sampler, [following], max_tokens=5)
     assert read == [4, *[1] * len(second.ids)]  # the last token sampled and three new ones, then one by one
-    torch.testing.assert_close(
-        torch.tensor(second.logprobs), expected(model, following, second.ids), atol=1e-4, rtol=0
-    )
+    torch.testing.assert_close(torch.tensor(second.logprobs), expected(model, following, second.ids), atol=1e-4, rtol=0)
     read.clear()
     prompts = [(*PROMPTS[4], 5)] * 6
     for said in sampled(sampler, prompts):
@@ -222,7 +220,7 @@ def test_conversations_stay_within_their_bytes_and_replace_what_they_go_on_from(
 
 @pytest.mark.parametrize(
     ("one", "other", "shared"),
-    [((), (1,), 0), ((1, 2, 3), (1, 2, 3, 4), 3), ((1, 2, 3), (1, 5, 3), 1), ((2,), (3,), 0), ((1, 2, 3), (1, 2, 4), 2)],
+    [((), (1,), 0), ((1, 2), (1, 2, 4), 2), ((1, 2, 3), (1, 5, 3), 1), ((2,), (3,), 0), ((1, 2, 3), (1, 2, 4), 2)],
 )
 def test_shared_prefix(one: tuple[int, ...], other: tuple[int, ...], shared: int) -> None:
     assert shared_prefix(one, other) == shared

@@ -5,7 +5,7 @@ from typing import Any
 
 from workroom.train.chat import CHATML
 
-_TEXT = ["the answer of this question lies in a file", "cat documents/one.txt | grep answer", "user system assistant bash"]
+_TEXT = ["the answer of this question lies in a file", "cat documents/one.txt | grep answer", "user system assistant"]
 
 
 def tiny_tokenizer(*, template: str | None = None, pad: str | None = "<|endoftext|>") -> Any:

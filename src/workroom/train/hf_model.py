@@ -81,7 +81,7 @@ def load(section: ModelSection, *, tell: Tell) -> tuple[Any, Any]:
 
 
 def end_of_turn(model: Any, tokenizer: Any) -> frozenset[int]:
-    """The ids that end a turn: those that model and tokenizer are set up with, and what the chat template puts there."""
+    """The ids that end a turn: those that model and tokenizer are set up with, and the chat template's own."""
     configured = model.generation_config.eos_token_id
     ids = {tokenizer.eos_token_id, _turn_end(tokenizer)}
     ids.update(configured if isinstance(configured, list | tuple) else [configured])
@@ -189,8 +189,8 @@ def _template(
     if all(has_token(token) for token in CHATML_TOKENS):
         return CHATML.read_text(encoding="utf-8")
     raise ConfigError(
-        f"the chat template of {section.path} cannot be trained with ({fault}), and its vocabulary has no ChatML tokens "
-        "for the project's own: name a Jinja file as chat_template in [model]"
+        f"the chat template of {section.path} cannot be trained with ({fault}), and its vocabulary has no ChatML "
+        "tokens for the project's own: name a Jinja file as chat_template in [model]"
     )
 
 

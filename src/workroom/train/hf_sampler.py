@@ -20,7 +20,7 @@ _TOLERANCE = 0.02  # by which logits with and without cache may differ, as a sha
 
 @dataclass(slots=True, eq=False)
 class _Row:
-    """A request, and how far it has come. `fed`: tokens whose keys lie in its slot; the rest is the next one to feed."""
+    """A request, and how far it has come. `fed`: tokens whose keys lie in its slot; the next one is fed by a step."""
 
     tokens: tuple[int, ...]
     max_tokens: int
@@ -86,8 +86,8 @@ class HfSampler:
     async def sample(
         self, ids: Sequence[int], *, max_tokens: int, temperature: float = 1.0, seed: int | None = None
     ) -> Sampled:
-        """See `Sampler.sample`. Raises ContextOverflow for a prompt that fills the window, ConfigError for a model whose
-        attention cannot be cached here, ModelError where the model fails."""
+        """See `Sampler.sample`. Raises ContextOverflow for a prompt that fills the window, ConfigError for a model that
+        cannot be sampled from here, ModelError where the model fails."""
         return await asyncio.wrap_future(self.submit(ids, max_tokens=max_tokens, temperature=temperature, seed=seed))
 
     def submit(

@@ -71,7 +71,7 @@ class Slots:
     def get_seq_length(self, _layer: int = 0) -> int:
         return max(self._starts, default=0)
 
-    def get_mask_sizes(self, query: Any, _layer: int = 0) -> tuple[int, int]:
+    def get_mask_sizes(self, _query: Any, _layer: int = 0) -> tuple[int, int]:
         return max(self._starts, default=0) + self._width, 0
 
     def move(self, source: int, target: int, length: int) -> None:
@@ -178,7 +178,7 @@ def shared_prefix(one: Sequence[int], other: Sequence[int]) -> int:
 
 
 def attend(
-    module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float | None = None, **_: Any
+    _module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float | None = None, **_: Any
 ) -> tuple[Any, None]:
     """Attention as transformers calls it, over the slots. `attention_mask` is that of `Slots.begin`.
 

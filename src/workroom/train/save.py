@@ -1,7 +1,6 @@
-"""The trained policy as others can use it: a folder in Hugging Face form, and a GGUF for `workroom run -m local/PATH`."""
+"""The trained policy as others can use it: a folder in Hugging Face form, and how it wants to be spoken to."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,6 +52,6 @@ def _replace(source: Path, target: Path) -> None:
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
-        os.replace(target, old)
-    os.replace(source, target)
+        target.replace(old)
+    source.replace(target)
     shutil.rmtree(old, ignore_errors=True)
