@@ -37,7 +37,7 @@ def make(random: Random, count: int) -> Made:
     def lowest(random: Random) -> Question:
         station = random.choice(known)
         date = min((level, date) for date, _, there, level in readings if there == station)[1]
-        look = f"grep station={station} documents/* | sort -t= -k3 -n | head -n 1"
+        look = f"grep -H station={station} documents/* | sort -t= -k3 -n | head -n 1"
         text = f"On which date was the level of the station {station} lowest? Give the date as YYYY-MM-DD."
         return Question(text, date, (look,))
 
