@@ -64,7 +64,7 @@ def test_tables_get_distractors_and_worked_examples() -> None:
         for example in task.meta["training"]["examples"]:
             assert f"Question: {example['question']}\nAnswer: {example['answer']}\n" in task.prompt
             assert example["question"] != source.prompt
-    assert places == {0, 1, 2, 3}
+    assert len(places) > 2
     assert {len(task.meta["training"]["examples"]) for task in all_tasks(splits)} == {0, 1, 2}
     assert "Answer: ..." in asked(splits.test[0], "llm").prompt
 
@@ -72,10 +72,20 @@ def test_tables_get_distractors_and_worked_examples() -> None:
 @needs_data
 def test_several_documents_are_kept_apart_and_long_ones_split() -> None:
     source = str(DATA / "hotpotqa_dev.jsonl")
-    splits = made(source, train=30, validation=8, test=8, max_document=3000)
+    splits = made(source, train=30, validation=8, test=8)
     original = {task.id: task for task in load_tasks(find_suite("context_qa"), Path(source))}
     for task in all_tasks(splits):
         assert list(map(str, task.documents.values())) == list(map(str, original[task.id].documents.values()))
+    tables = str(DATA / "wikitablequestions_train.jsonl")
+    originals = {str(*task.documents.values()) for task in load_tasks(find_suite("context_qa"), Path(tables))}
+    parted = [
+        task for task in made(tables, train=100, distractors=0, max_document=1500).train if len(task.documents) > 1
+    ]
+    assert parted
+    for task in parted:
+        assert list(task.documents) == [f"table.part-{n}.csv" for n in range(1, len(task.documents) + 1)]
+        assert all(len(str(part)) <= 1500 for part in task.documents.values())
+        assert "".join(map(str, task.documents.values())) in originals
     first = json.loads(Path(source).read_text(encoding="utf-8").partition("\n")[0])
     with pytest.raises(ConfigError, match=r"line 2: the document '04_.*' cannot be split, its line 3 has 2,657 char"):
         made(source, max_document=1000)
