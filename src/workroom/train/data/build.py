@@ -75,7 +75,9 @@ def _contexts(entries: Sequence[Entry], section: DataSection, tell: Callable[[st
     for entry in entries:
         found = _documents(entry, section)
         question = mark(entry.task.prompt) or ""
-        key = (entry.source, *((each.name, each.marks) for each in found)) if found else (entry.source, question)
+        key: tuple[object, ...] = (entry.source, *((each.name, each.marks) for each in found))
+        if not found:
+            key = (entry.source, question)
         documents.setdefault(key, found)
         groups.setdefault(key, {}).setdefault((question, entry.task.answer, entry.task.choices), entry)
     kept = sum(map(len, groups.values()))
