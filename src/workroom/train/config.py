@@ -38,10 +38,12 @@ class ModelSection(Section):
 class DataSection(Section):
     """Where tasks come from, and how their context is laid out as files.
 
-    `source`: `generated:facts`, JSONL files in the schema of the bench's `--data`, or `hub:NAME[:CONFIG[:SPLIT]]`.
-    `train`, `validation` and `test` are numbers of tasks, split by document so that no two share one. `examples`: how
-    many earlier questions of the same context go into the prompt with their answers. `distractors`: files of other
-    contexts put beside a single document. `max_document`: characters, longer ones are split into parts.
+    `source`: `generated:facts` (or one of its kinds, the easiest is `generated:lookup`), JSONL files in the schema of
+    the bench's `--data` or of the authors' release, or `hub:NAME[:CONFIG[:SPLIT]]`. `grader`: of all tasks, in place of
+    what the data say. `train`, `validation` and `test` are numbers of tasks, split by document so that no two share
+    one. `examples`: how many earlier questions of the same context go into the prompt with their answers.
+    `distractors`: files of other contexts put beside a single document. `max_document`: characters, longer ones are
+    split into parts. `max_documents`: files of a task.
     """
 
     source: str | list[str] = "generated:facts"
