@@ -2,8 +2,7 @@
 
 import pytest
 
-from workroom.errors import WorkroomError
-from workroom.train.groups import fill, grouped, usable
+from workroom.train.groups import grouped, usable
 from workroom.train.meter import Meter, Watch
 from workroom.train.metrics import summarise
 from workroom.train.records import Rollout, TrainRow
@@ -33,29 +32,6 @@ BATCH = [
 def test_what_can_be_learnt_from() -> None:
     assert {group: len(members) for group, members in grouped(BATCH).items()} == {"a": 2, "b": 1, "c": 2}
     assert usable(BATCH) == [BATCH[0], BATCH[3], BATCH[5], BATCH[6]]
-
-
-def test_filled_groups_are_whole_and_the_fillers_teach_nothing() -> None:
-    filled = fill(BATCH)
-    assert [one.group for one in filled] == [one.group for one in BATCH]
-    assert all(one.rows and one.reward is not None for one in filled)
-    assert [filled[place] for place in (0, 3, 6)] == [BATCH[place] for place in (0, 3, 6)]
-    for place in (1, 2, 4, 5):
-        assert filled[place].sampled == 0
-        assert not any(any(row.logprobs) for row in filled[place].rows)
-    assert filled[2].reward == 0.5, "the mean of its group: no advantage, and no change of the others'"
-    assert filled[5].reward == 0.5, "its own: it counts, but it has nothing that was sampled"
-    for group in ("a", "c"):
-        whole = [one.reward for one in filled if one.group == group and one.reward is not None]
-        kept = [one.reward for one in BATCH if one.group == group and one.reward is not None]
-        assert sum(whole) / len(whole) == sum(kept) / len(kept)
-    assert filled[1].reward == filled[4].reward, "a group of one has no advantages"
-    assert [bool(one.components.get("filled")) for one in filled] == [False, True, True, False, True, False, False]
-
-
-def test_a_batch_without_a_token_cannot_be_filled() -> None:
-    with pytest.raises(WorkroomError, match="nothing to learn from"):
-        fill([rollout("a", 0.0), rollout("a", 0.0)])
 
 
 def test_the_figures_of_a_batch() -> None:
