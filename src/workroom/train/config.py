@@ -101,7 +101,8 @@ class AlgorithmSection(Section):
     """The update. `prompts` times the rollouts' `group` is one batch; `paper` is the authors' mix: leave-one-out
     baseline, clip 0.2 and 0.28, no KL, no standard deviation, the sum over a sequence's tokens.
 
-    `epochs` and `minibatches`, `gamma`, `lam`, `value_lr` and `value_clip` are of `ppo` alone.
+    `epochs` and `minibatches` are of the engine `ppo`; `gamma`, `lam`, `value_lr`, `value_clip` and `value_gradient`
+    (whether the value loss changes the policy's own weights, not only the value head) of the algorithm of that name.
     """
 
     name: Algorithm = "paper"
@@ -122,6 +123,7 @@ class AlgorithmSection(Section):
     lam: Share = 1.0
     value_lr: Above0 = 1e-5
     value_clip: Above0 = 0.5
+    value_gradient: bool = False
 
 
 class WarmStartSection(Section):
