@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from workroom.errors import ConfigError
-from workroom.train.template import CHATML, CHATML_TOKENS, fault_of, read_template
 from workroom.train.config import ModelSection
+from workroom.train.template import CHATML, CHATML_TOKENS, fault_of, read_template
 
 Tell = Callable[[str], None]
 
