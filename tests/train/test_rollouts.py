@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.train.players import Script, block, ids_of, policy
+from tests.train.tokens import Played, tokenizer
 from workroom.errors import BadRequest, ConfigError, ModelError, SandboxError, SandboxUnavailable, WorkroomError
 from workroom.models.base import Model
 from workroom.replay import configuration, replay
@@ -17,7 +18,9 @@ from workroom.replay.documents import find_documents
 from workroom.sandbox import Sandbox
 from workroom.sandbox.ledger import entries
 from workroom.task import Task
+from workroom.train.chat import ChatTemplate
 from workroom.train.config import ModelSection, RewardSection, RolloutSection, TrainConfig
+from workroom.train.policy import policy_model
 from workroom.train.records import Rollout
 from workroom.train.rewards import Reward
 from workroom.train.rollouts import Job, Rollouts
@@ -75,6 +78,18 @@ def test_rollouts_are_what_was_sampled(tmp_path: Path) -> None:
     assert rollout.seconds >= rollout.model_seconds + rollout.sandbox_seconds > 0
     assert rollout.path is None
     assert not list(tmp_path.glob("running/*"))
+
+
+def test_rollouts_of_a_sampler_are_the_ids_that_it_sampled(tmp_path: Path) -> None:
+    tokens = tokenizer()
+    sampler = Played(tokens, *RIGHT)
+    model = policy_model("policy", sampler, ChatTemplate(tokens), window=9000, max_tokens=400)
+    [rollout] = collect(model, [Job(task("a", **{"x.txt": "It is red.\n"}), 0, seed=7)], tmp_path)
+    assert rollout.reward == 1.0
+    [row] = rollout.rows
+    sampled = tuple(token for token, own in zip(row.response_ids, row.mask, strict=True) if own)
+    assert sampled == tuple(token for reply in sampler.replies for token in reply)
+    assert [seed for _, _, seed in sampler.asked] == [7, 8], "no two turns draw the same numbers"
 
 
 PLANTS = {
