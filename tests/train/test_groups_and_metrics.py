@@ -1,5 +1,7 @@
 """Groups with gaps in them, and the figures of a batch."""
 
+from typing import Any
+
 import pytest
 
 from workroom.train.groups import grouped, usable
@@ -12,9 +14,7 @@ ROW = TrainRow((1, 2), (3, 4, 5), (1, 0, 1), (-0.5, 0.0, -0.25))
 LONG = TrainRow((1, 2), (3, 4, 5, 6), (1, 0, 1, 1), (-0.5, 0.0, -0.25, -1.0))
 
 
-def rollout(
-    group: str, reward: float | None, *rows: TrainRow, stop: StopReason = "submitted", **rest: object
-) -> Rollout:
+def rollout(group: str, reward: float | None, *rows: TrainRow, stop: StopReason = "submitted", **rest: Any) -> Rollout:
     return Rollout(group, 0, rows, reward, stop, **rest)
 
 

@@ -125,6 +125,7 @@ def test_kept_runs_can_be_read_and_the_others_are_gone(tmp_path: Path) -> None:
     assert {"b", "a"} <= {rollout.group for rollout in kept}, "the best and the worst"
     lines = [json.loads(line) for line in (tmp_path / "samples/step-0001/index.jsonl").read_text().splitlines()]
     for line, rollout in zip(lines, kept, strict=True):
+        assert rollout.path is not None
         assert rollout.path == tmp_path / "samples/step-0001" / line["run"]
         run = RunDirectory.load(rollout.path)
         assert run.run["status"] == "finished"
@@ -238,6 +239,7 @@ def test_the_next_sandbox_is_opened_while_the_agent_before_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, inner = policy({"a": WRONG})
+    waited = False
 
     async def until_the_next_is_there() -> None:
         nonlocal waited
@@ -249,7 +251,6 @@ def test_the_next_sandbox_is_opened_while_the_agent_before_works(
             assert waited, "the sandbox of the second job was not opened"
         waited = True
 
-    waited = False
     monkeypatch.setattr(inner, "free", until_the_next_is_there)
     settings = config(ROLLOUT.model_copy(update={"concurrency": 1}))
     rollouts = collect(model, [Job(task("a"), sample) for sample in range(2)], tmp_path, settings)
