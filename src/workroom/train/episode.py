@@ -138,6 +138,9 @@ async def _attempt(
             # To its end: a thread that is left alone would make the directory after it was removed.
             await finished(asyncio.create_task(asyncio.to_thread(_begin, run, directory)))
             return _rollout(job, await run.episode(), model.name)
+        except asyncio.CancelledError:
+            run.interrupted()  # where that came before the episode, which does so itself
+            raise
         except ConfigError:
             raise
         except (ModelError, SandboxError) as failure:
