@@ -35,10 +35,6 @@ class Conversation:
         self._chat = chat
         self._turns: list[_Turn] = []
 
-    def __len__(self) -> int:
-        """How many calls there were."""
-        return len(self._turns)
-
     @property
     def calls(self) -> tuple[TokenIds, ...]:
         return tuple(turn.ids for turn in self._turns)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from random import Random
 from typing import TYPE_CHECKING, Literal
 
 from workroom.errors import ContextOverflow
@@ -100,7 +99,7 @@ class PolicyModel:
             prompt,
             max_tokens=bound,
             temperature=self._temperature,
-            seed=self._seed(sampling.seed if sampling is not None else None),
+            seed=_seed(sampling, messages),
         )
         duration = time.monotonic() - started
         text = self._chat.text(sampled.ids)
@@ -128,10 +127,6 @@ class PolicyModel:
             shorten=self._shorten,
         )
 
-    def _seed(self, seed: int | None) -> int | None:
-        """One for each turn: with one for all, every turn would begin with the same draw."""
-        return None if seed is None else Random(f"{seed} {len(self._conversation)}").getrandbits(31)
-
     async def aclose(self) -> None:
         """Nothing to free: the sampler serves other episodes."""
 
@@ -146,6 +141,14 @@ def room(name: str, prompt: Sequence[int], window: int, wanted: int, *, final: b
             final=final,
         )
     return min(wanted, left)
+
+
+def _seed(sampling: Sampling | None, messages: Sequence[Message]) -> int | None:
+    """Another one for each turn: with the same one all turns of an episode would draw the same numbers, and a policy is
+    not learnt from draws that depend on each other."""
+    if sampling is None or sampling.seed is None:
+        return None
+    return sampling.seed + sum(message.role == "assistant" for message in messages)
 
 
 def spoken(text: str, tools: Sequence[ToolSpec], turn: int, *, cut: bool) -> tuple[Message, FinishReason]:
