@@ -15,7 +15,6 @@ from workroom.train.config import ModelSection
 Tell = Callable[[str], None]
 
 BYTES_A_PARAMETER = 16  # float32: the weight, its gradient, and the two moments of Adam
-ORIGIN = "origin.gguf"  # metadata and vocabulary of the GGUF that a folder was made of, without its weights
 _PADS = ("<|endoftext|>", "<pad>", "<|pad|>", "[PAD]", "<|finetune_right_pad_id|>", "<unk>")
 _LAYOUT = 1  # of what is cached; another number makes everything be converted again
 
@@ -128,7 +127,7 @@ def _locate(path: str, tell: Tell) -> Path:
         )
     if location.is_dir() and not (location / "config.json").is_file():
         if (location / "model.gguf").is_file():
-            return location / "model.gguf"
+            return (location / "model.gguf").resolve()
         raise ConfigError(f"{path} is no model: the folder has neither config.json nor model.gguf")
     return location.resolve()
 
@@ -251,17 +250,22 @@ def _convert(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    from workroom.train.gguf import copy_metadata
+    from workroom.models.local.gguf import read_header
+    from workroom.train.gguf import ORIGIN, copy_metadata, mend_digits
 
+    alone = folder / gguf.name  # transformers would mix in what else lies beside the GGUF
+    alone.symlink_to(gguf)
     where = {"gguf_file": gguf.name, "local_files_only": True}
     try:
         # Without dequantize the model could not be saved.
         model = AutoModelForCausalLM.from_pretrained(
-            gguf.parent, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True), **where
+            folder, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True), **where
         )
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **where)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **where)
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, NotImplementedError) as error:
         raise ConfigError(f"transformers cannot read {gguf}: {_first_line(error)}") from error
+    alone.unlink()
+    mend_digits(tokenizer, str(read_header(gguf).fields.get("tokenizer.ggml.pre", "")))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     copy_metadata(gguf, folder / ORIGIN)
