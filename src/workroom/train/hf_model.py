@@ -64,8 +64,10 @@ def load(section: ModelSection, *, tell: Tell) -> tuple[Any, Any]:
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
     facts = check(section, tell=tell)
+    logging.disable_progress_bar()
     folder = _converted(facts.location, tell) if facts.is_gguf else facts.location
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)

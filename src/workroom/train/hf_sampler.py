@@ -62,6 +62,8 @@ class HfSampler:
         dtype: Literal["float32", "bfloat16"] = "float32",
         cache_bytes: int = 1 << 30,
     ) -> None:
+        import torch
+
         self.window: int | None = getattr(model.config, "max_position_embeddings", None)
         self.ends = end_of_turn(model, tokenizer)
         self._model = model
@@ -69,7 +71,7 @@ class HfSampler:
         self._batch = batch
         self._wait = wait
         self._half = dtype == "bfloat16"
-        self._slots = Slots(batch)
+        self._slots = Slots(batch, torch.bfloat16 if self._half else None)
         self._conversations = Conversations(cache_bytes)
         self._rows: list[_Row] = []
         self._ended: list[_Row] = []
