@@ -110,6 +110,14 @@ def test_too_little_memory_is_told_before_loading(folder: Path, monkeypatch: pyt
         load(ModelSection(path=str(folder)), tell=ignore)
 
 
+@pytest.mark.parametrize("able", [True, False])
+def test_slow_bfloat16_is_told(able: bool, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hf_model, "_computes_bfloat16", lambda: able)
+    told: list[str] = []
+    check(ModelSection(path=str(folder), dtype="bfloat16"), tell=told.append)
+    assert ["slower than float32" in sentence for sentence in told] == [True] * (not able)
+
+
 def test_a_model_without_a_suiting_template_gets_the_projects_own(folder: Path, tmp_path: Path) -> None:
     bare = copy(folder, tmp_path / "bare", without="chat_template.jinja", chat_template=None)
     assert check(ModelSection(path=str(bare))).template == CHATML.read_text(encoding="utf-8")
@@ -149,7 +157,7 @@ def test_native_tools_need_a_template_that_tells_of_them() -> None:
 def test_chatml_writes_calls_and_results_in_the_hermes_form() -> None:
     tokenizer = tiny_tokenizer()
     call = {"id": "1", "type": "function", "function": {"name": "look", "arguments": {"where": "<über>"}}}
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "user", "content": "Ask."},
         {"role": "assistant", "content": "Well.", "tool_calls": [call, {"function": {"name": "b", "arguments": "{}"}}]},
         {"role": "tool", "content": "one"},

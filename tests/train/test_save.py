@@ -113,10 +113,11 @@ def test_single_digits_stay_single_on_the_way_through_a_gguf(tmp_path: Path) -> 
 def test_what_cannot_be_a_gguf_is_told_with_other_ways(tmp_path: Path) -> None:
     folder = save_tiny(tmp_path / "model")
     settings = json.loads((folder / "config.json").read_text())
-    for change, reason in [
+    changes: list[tuple[dict[str, Any], str]] = [
         ({"model_type": "mamba"}, "architecture mamba: convert .* vLLM"),
         ({"rope_parameters": {"rope_type": "yarn"}}, "rotary positions yarn"),
-    ]:
+    ]
+    for change, reason in changes:
         (folder / "config.json").write_text(json.dumps({**settings, **change}))
         with pytest.raises(ConfigError, match=reason):
             to_gguf(folder, tmp_path / "model.gguf")

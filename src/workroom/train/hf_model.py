@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ def check(section: ModelSection, *, tell: Tell = lambda _: None) -> Facts:
             f"memory for weights, gradients and the optimiser, and {_gib(facts.free)} are free: take a smaller model, "
             "or the engine verl on more devices"
         )
+    if section.dtype == "bfloat16" and not _computes_bfloat16():
+        tell('this processor computes bfloat16 several times slower than float32: set dtype = "float32" in [model]')
     return facts
 
 
@@ -161,10 +164,10 @@ def _folder_facts(location: Path, section: ModelSection) -> Facts:
     own = file.read_text(encoding="utf-8") if file.is_file() else own_settings.get("chat_template")
     if isinstance(own, list):  # several under names, the older form
         own = {entry["name"]: entry["template"] for entry in own}.get("default")
-    tokens = {}
+    tokens: dict[str, str] = {}
     for name, value in own_settings.items():
-        if name.endswith("_token"):
-            tokens[name] = value.get("content") if isinstance(value, dict) else value
+        if name.endswith("_token") and value:
+            tokens[name] = str(value.get("content") if isinstance(value, dict) else value)
     vocabulary = location / "tokenizer.json"
     text = vocabulary.read_text(encoding="utf-8") if vocabulary.is_file() else ""
     return Facts(
@@ -227,6 +230,15 @@ def _free_memory() -> int | None:
             free: int = torch.cuda.mem_get_info()[0]
             return free
     return free_memory()
+
+
+def _computes_bfloat16() -> bool:
+    """Whether there are instructions for it, or a graphics processor, which has them."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return True
+    return bool(re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", flags)) or Path("/dev/nvidiactl").exists()
 
 
 def _converted(gguf: Path, tell: Tell) -> Path:

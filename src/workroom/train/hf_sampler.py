@@ -348,7 +348,7 @@ def choose(logits: Any, temperatures: Sequence[float], generators: Sequence[Any]
     if bool(logprobs.isnan().any()):
         raise ModelError("the policy gives no numbers any more: the training went wrong, take a smaller lr")
     drawn = torch.tensor([torch.rand((), generator=each, dtype=torch.float64).item() for each in generators])
-    sums = logprobs.double().exp().cumsum(dim=-1)
+    sums = logprobs.exp().cumsum(dim=-1, dtype=torch.float64)
     marks = drawn.to(logits.device)[:, None] * sums[:, -1:]
     ids = torch.searchsorted(sums, marks, right=True).clamp(max=logits.shape[-1] - 1)[:, 0]
     greedy = torch.tensor([value == 0 for value in temperatures], device=logits.device)
