@@ -9,6 +9,8 @@ import torch
 
 from tests.train.tiny import save_tiny, tiny_model, tiny_tokenizer
 from workroom.errors import ConfigError
+from workroom.models.base import Sampling
+from workroom.models.local.catalog import find
 from workroom.models.local.gguf import read_header
 from workroom.train.config import ModelSection
 from workroom.train.gguf import ORIGIN, to_gguf
@@ -129,11 +131,12 @@ def test_what_cannot_be_a_gguf_is_told_with_other_ways(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == []
 
 
-def test_hints_lie_beside_the_weights(tmp_path: Path) -> None:
-    section = ModelSection(path="x", tool_protocol="json", prompt="standard")
-    path = save_hints(section, {"temperature": 0.5, "max_tokens": 9}, tmp_path)
-    assert json.loads(path.read_text()) == {
-        "protocol": "json",
-        "prompt": "standard",
-        "sampling": {"temperature": 0.5, "max_tokens": 9},
-    }
+def test_a_trained_model_is_spoken_to_as_it_was_trained(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "model")
+    to_gguf(folder, folder / "model.gguf")
+    section = ModelSection(path="x", tool_protocol="bash", prompt="standard")
+    save_hints(section, {"temperature": 0.5, "max_tokens": 9}, folder)
+    entry = find(str(folder))
+    assert (entry.hints.protocol, entry.hints.prompt) == ("bash", "standard")
+    assert entry.hints.sampling == Sampling(temperature=0.5, max_tokens=9)
+    assert (entry.context, entry.template, entry.grammar) == (512, "", False)

@@ -1,10 +1,13 @@
-"""From a folder in Hugging Face form to a GGUF, which llama.cpp serves, and what is lost on the way from one.
+"""From a GGUF to a folder in Hugging Face form, which can be trained, and back to a GGUF, which llama.cpp serves.
 
 Formats: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; the names of tensors are those of the gguf package.
 """
 
+import hashlib
 import json
+import shutil
 import struct
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,8 @@ from workroom.models.local.gguf import read_header
 
 ORIGIN = "origin.gguf"  # metadata and vocabulary of the GGUF that a folder was made of, without its weights
 ARCHITECTURES = ("llama", "qwen2")
+_LAYOUT = 1  # of what is cached; another number makes everything be converted again
 _ALIGNMENT = 32
-_BEGIN = 4 + 4 + 8 + 8  # magic, version, numbers of tensors and of fields
 _HALF_MAX = 65504.0
 _MOSTLY_F16 = 1  # llama.cpp's number of a file whose matrices are F16
 _NORMAL, _CONTROL, _USER, _UNUSED = 1, 3, 4, 5  # llama.cpp's kinds of tokens
@@ -24,7 +27,51 @@ _SINGLE_DIGITS = ("smollm", "starcoder", "refact", "command-r", "codeshell", "ex
 _QWEN2_DIGITS, _LLAMA3_DIGITS = r"|\p{N}| ?[^", r"|\p{N}{1,3}| ?[^"  # where the patterns of the two differ
 
 
-def copy_metadata(gguf: Path, target: Path) -> None:
+def converted(gguf: Path, tell: Callable[[str], None]) -> Path:
+    """The folder that a GGUF is turned into, once, in the cache by its content.
+
+    Raises ConfigError where transformers cannot read it.
+    """
+    from workroom.models.local.paths import cache_dir, locked
+
+    with gguf.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    folder = cache_dir() / "hf" / f"{digest[:32]}-{_LAYOUT}"
+    waiting = f"{gguf.name}: another process is converting it; waiting"
+    with locked(folder.with_suffix(".lock"), lambda: tell(waiting), lambda: False):
+        if not folder.is_dir():
+            tell(f"{gguf.name}: turning it into float32 weights, once")
+            partial = folder.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            _convert(gguf, partial)
+            partial.rename(folder)
+    return folder
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    alone = folder / gguf.name  # transformers would mix in what else lies beside the GGUF
+    alone.symlink_to(gguf)
+    where = {"gguf_file": gguf.name, "local_files_only": True}
+    try:
+        # Without dequantize the model could not be saved.
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True), **where
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, **where)
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError, NotImplementedError) as error:
+        raise ConfigError(f"transformers cannot read {gguf}: {first_line(error)}") from error
+    alone.unlink()
+    _mend_digits(tokenizer, str(read_header(gguf).fields.get("tokenizer.ggml.pre", "")))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    _copy_metadata(gguf, folder / ORIGIN)
+
+
+def _copy_metadata(gguf: Path, target: Path) -> None:
     """Writes a GGUF that has all metadata and the vocabulary of `gguf`, and no weights."""
     header = read_header(gguf)
     with gguf.open("rb") as file:
@@ -33,7 +80,7 @@ def copy_metadata(gguf: Path, target: Path) -> None:
     target.write_bytes(body + b"\0" * (-len(body) % _ALIGNMENT))
 
 
-def mend_digits(tokenizer: Any, vocabulary: str) -> None:
+def _mend_digits(tokenizer: Any, vocabulary: str) -> None:
     """Makes a tokenizer of a GGUF split digits as its `tokenizer.ggml.pre` says, which transformers leaves out."""
     from tokenizers import pre_tokenizers
 
@@ -205,3 +252,7 @@ def _as_llama_cpp_has_it(name: str, tensor: Any, settings: dict[str, Any]) -> An
         return tensor
     halves = tensor.reshape(heads, 2, tensor.shape[0] // heads // 2, *tensor.shape[1:])
     return halves.transpose(1, 2).reshape(tensor.shape)
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,9 +1,7 @@
 """The policy as transformers has it: what a training needs of a model is checked first, and then it is loaded."""
 
-import hashlib
 import json
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +10,12 @@ from typing import Any
 from workroom.errors import ConfigError
 from workroom.train.chat import CHATML, CHATML_TOKENS, fault_of, read_template
 from workroom.train.config import ModelSection
+from workroom.train.gguf import converted, first_line
 
 Tell = Callable[[str], None]
 
 BYTES_A_PARAMETER = 16  # float32: the weight, its gradient, and the two moments of Adam
 _PADS = ("<|endoftext|>", "<pad>", "<|pad|>", "[PAD]", "<|finetune_right_pad_id|>", "<unk>")
-_LAYOUT = 1  # of what is cached; another number makes everything be converted again
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +69,12 @@ def load(section: ModelSection, *, tell: Tell) -> tuple[Any, Any]:
 
     facts = check(section, tell=tell)
     logging.disable_progress_bar()
-    folder = _converted(facts.location, tell) if facts.is_gguf else facts.location
+    folder = converted(facts.location, tell) if facts.is_gguf else facts.location
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        raise ConfigError(f"the model {section.path} cannot be loaded: {_first_line(error)}") from error
+        raise ConfigError(f"the model {section.path} cannot be loaded: {first_line(error)}") from error
     if facts.template is not None:
         tokenizer.chat_template = facts.template
     _separate_pad(model, tokenizer)
@@ -241,50 +239,6 @@ def _computes_bfloat16() -> bool:
     return bool(re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", flags)) or Path("/dev/nvidiactl").exists()
 
 
-def _converted(gguf: Path, tell: Tell) -> Path:
-    """The folder that a GGUF was turned into, in the cache, by its content."""
-    from workroom.models.local.paths import cache_dir, locked
-
-    with gguf.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = cache_dir() / "hf" / f"{digest[:32]}-{_LAYOUT}"
-    waiting = f"{gguf.name}: another process is converting it; waiting"
-    with locked(folder.with_suffix(".lock"), lambda: tell(waiting), lambda: False):
-        if not folder.is_dir():
-            tell(f"{gguf.name}: turning it into float32 weights, once")
-            partial = folder.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            _convert(gguf, partial)
-            partial.rename(folder)
-    return folder
-
-
-def _convert(gguf: Path, folder: Path) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    from workroom.models.local.gguf import read_header
-    from workroom.train.gguf import ORIGIN, copy_metadata, mend_digits
-
-    alone = folder / gguf.name  # transformers would mix in what else lies beside the GGUF
-    alone.symlink_to(gguf)
-    where = {"gguf_file": gguf.name, "local_files_only": True}
-    try:
-        # Without dequantize the model could not be saved.
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True), **where
-        )
-        tokenizer = AutoTokenizer.from_pretrained(folder, **where)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError, NotImplementedError) as error:
-        raise ConfigError(f"transformers cannot read {gguf}: {_first_line(error)}") from error
-    alone.unlink()
-    mend_digits(tokenizer, str(read_header(gguf).fields.get("tokenizer.ggml.pre", "")))
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    copy_metadata(gguf, folder / ORIGIN)
-
-
 def _separate_pad(model: Any, tokenizer: Any) -> None:
     """Gives padding a token of its own: where it is the one that ends a turn, losses mask that end away."""
     taken = {tokenizer.eos_token_id, tokenizer.bos_token_id, _turn_end(tokenizer)}
@@ -308,10 +262,6 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{path} holds no JSON object")
     return value
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _gib(count: int) -> str:
