@@ -9,9 +9,9 @@ import pytest
 from tests.train.tiny import save_tiny, tiny_model, tiny_tokenizer
 from workroom.errors import ConfigError
 from workroom.train import hf_model
-from workroom.train.chat import CHATML, fault_of, render
 from workroom.train.config import ModelSection
 from workroom.train.hf_model import check, end_of_turn, load
+from workroom.train.template import CHATML, fault_of, render
 
 PREFIX_BREAKING = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workroom.train.chat import CHATML
+from workroom.train.template import CHATML
 
 _TEXT = ["the answer of this question lies in a file", "cat documents/one.txt | grep answer", "user system assistant"]
 

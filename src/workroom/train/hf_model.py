@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from workroom.errors import ConfigError
-from workroom.train.chat import CHATML, CHATML_TOKENS, fault_of, read_template
 from workroom.train.config import ModelSection
 from workroom.train.gguf import converted, first_line
+from workroom.train.template import CHATML, CHATML_TOKENS, fault_of, read_template
 
 Tell = Callable[[str], None]
 
@@ -67,8 +67,8 @@ def load(section: ModelSection, *, tell: Tell) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
+    logging.disable_progress_bar()  # the terminal is the session's
     facts = check(section, tell=tell)
-    logging.disable_progress_bar()
     folder = converted(facts.location, tell) if facts.is_gguf else facts.location
     try:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
