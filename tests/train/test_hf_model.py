@@ -10,7 +10,7 @@ from tests.train.tiny import save_tiny, tiny_model, tiny_tokenizer
 from workroom.errors import ConfigError
 from workroom.train import hf_model
 from workroom.train.config import ModelSection
-from workroom.train.hf_model import check, end_of_turn, load
+from workroom.train.hf_model import check, end_of_turn, fitting, load
 from workroom.train.template import CHATML, fault_of, render
 
 PREFIX_BREAKING = (
@@ -111,11 +111,13 @@ def test_too_little_memory_is_told_before_loading(folder: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("able", [True, False])
-def test_slow_bfloat16_is_told(able: bool, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bfloat16_is_for_processors_that_have_it(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hf_model, "_computes_bfloat16", lambda: able)
     told: list[str] = []
-    check(ModelSection(path=str(folder), dtype="bfloat16"), tell=told.append)
-    assert ["slower than float32" in sentence for sentence in told] == [True] * (not able)
+    section = ModelSection(path="x", dtype="bfloat16")
+    assert fitting(section, tell=told.append).dtype == ("bfloat16" if able else "float32")
+    assert len(told) == (0 if able else 1)
+    assert fitting(ModelSection(path="x"), tell=told.append).dtype == "float32"
 
 
 def test_a_model_without_a_suiting_template_gets_the_projects_own(folder: Path, tmp_path: Path) -> None:
