@@ -1,6 +1,7 @@
 """`python -m tests.train.played ARGUMENTS`: the command line with a session that trains nothing, but does as one does.
 
-`PLAYED` in the environment is what goes otherwise: `slow` (a step takes half a second), `broken` (a sandbox error).
+`PLAYED` in the environment is what goes otherwise: `slow` (a step takes half a second), `hung` (the
+second one takes longer than anybody waits), `broken` (a sandbox error).
 """
 
 import os
@@ -53,7 +54,7 @@ class Session:
         resume_step = done if self._resume else None
         with Ledger(self._directory, resume_step=resume_step, tensorboard=False, on_metrics=self._on_metrics) as ledger:
             for step in range(done + 1, self._config.algorithm.steps + 1):
-                time.sleep(0.5 if played == "slow" else 0)
+                time.sleep(0.5 if played == "slow" else 90 if played == "hung" and step == 2 else 0)
                 ledger.write("train", step, {"reward": step / 10})
                 checkpoint.write_text(str(step))
                 if self._stopping:

@@ -88,7 +88,7 @@ def test_ctrl_c_stops_after_the_step_and_the_training_goes_on(tmp_path: Path, fi
     assert "stopping after the step under way and its checkpoint; once more stops at once" in err
     assert "interrupted; go on: workroom train out/config.toml --resume" in err
     done = int((tmp_path / "out" / "checkpoint").read_text())
-    assert 1 < done < 30
+    assert 1 <= done < 30
     code, _, err = train(tmp_path, "out/config.toml", "--resume", "--set", f"algorithm.steps={done + 1}")
     assert code == 0
     assert f"beginning after step {done}" in err
@@ -97,8 +97,8 @@ def test_ctrl_c_stops_after_the_step_and_the_training_goes_on(tmp_path: Path, fi
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, file: Path) -> None:
-    process = start(tmp_path, file, "-o", "out", "--json", "--set", "algorithm.steps=30", played="slow")
-    seen(process, "step 1 of 30")
+    process = start(tmp_path, file, "-o", "out", "--json", played="hung")
+    seen(process, "step 1 of 3")
     process.send_signal(signal.SIGINT)
     seen(process, "once more stops at once")
     process.send_signal(signal.SIGINT)
