@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,7 +92,9 @@ async def arun(
 class Run:
     """One run: `prepare()` once, then `episode()` once.
 
-    `prepare` is no coroutine, because building an image takes minutes and must be interruptible by a signal.
+    `prepare` is no coroutine, because building an image takes minutes and must be interruptible by a signal. `slot` is
+    held while the agent works: sandboxes are opened before it is entered, and closed after it was left, so that other
+    runs need not wait for that.
     """
 
     def __init__(
@@ -106,10 +108,12 @@ class Run:
         on_progress: Tell | None = None,
         on_notice: Tell | None = None,
         resumption: "Resumption | None" = None,
+        slot: AbstractAsyncContextManager[object] | None = None,
     ) -> None:
         self.task = task
         self.config = resolved.config
         self._resumption = resumption
+        self._slot = nullcontext() if slot is None else slot
         self._resolved = resolved
         self._model = model
         self._owns_model = model is None
@@ -218,7 +222,8 @@ class Run:
         with self._recorded():
             try:
                 if self.config.mode == "llm":
-                    await self._play(None)
+                    async with self._slot:
+                        await self._play(None)
                 else:
                     files = await self._in_sandbox()
             finally:
@@ -244,7 +249,9 @@ class Run:
                 for notice in box.facts.notices:
                     self._notice(notice)
                 start = box.memory
-                await self._play(box, saved, Saver(box, checkpoints, self._notice) if self.config.checkpoints else None)
+                saver = Saver(box, checkpoints, self._notice) if self.config.checkpoints else None
+                async with self._slot:
+                    await self._play(box, saved, saver)
                 self._note_memory(start, box.memory_peak)
                 return await self._bring_out(box)
         finally:

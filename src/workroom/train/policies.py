@@ -117,9 +117,11 @@ class Policy:
 
     def save(self, folder: Path) -> None:
         """The same, with what `workroom run -m local/FOLDER` needs beside it."""
-        from workroom.train.save import publish
+        from workroom.train.save import save, save_hints
 
-        publish(self.model, self.tokenizer, folder, self._config, tell=self._tell)
+        save(self.model, self.tokenizer, folder)
+        settings = {"temperature": self._config.validation.temperature, "max_tokens": self._config.rollout.max_tokens}
+        save_hints(self._config.model, settings, folder)
 
     def load_weights(self, folder: Path) -> None:
         """Takes the weights of a checkpoint."""

@@ -35,8 +35,8 @@ Grade = Callable[[Task, str], Any]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`function` is `module:function`, or the path of a file with a function `grade`. `libraries` are loaded first, so
-    that the time they take is not the answer's."""
+    """`function` is `module:function`, `FILE.py:function`, or the path of a file with a function `grade`. `libraries`
+    are loaded first, so that the time they take is not the answer's."""
 
     function: str
     libraries: tuple[str, ...]
@@ -93,17 +93,17 @@ def _reply(score: Score, spent: bool) -> bytes:
 
 def load(function: str) -> Grade:
     """The function of that name, see `Request`. Whatever its module raises."""
-    if not function.endswith(".py"):
-        module, _, name = function.partition(":")
-        return cast("Grade", getattr(importlib.import_module(module), name))
-    path = Path(function)
+    place, _, name = (function, "", "grade") if function.endswith(".py") else function.rpartition(":")
+    if not place.endswith(".py"):
+        return cast("Grade", getattr(importlib.import_module(place), name))
+    path = Path(place)
     spec = importlib.util.spec_from_file_location(f"grader_{path.parent.name}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file")
     own = importlib.util.module_from_spec(spec)
     sys.path.append(str(path.parent))  # it may have modules beside it
     spec.loader.exec_module(own)
-    return cast("Grade", own.grade)
+    return cast("Grade", getattr(own, name))
 
 
 def as_score(result: Any) -> Score:
