@@ -54,6 +54,7 @@ class Session:
         resume_step = done if self._resume else None
         with Ledger(self._directory, resume_step=resume_step, tensorboard=False, on_metrics=self._on_metrics) as ledger:
             for step in range(done + 1, self._config.algorithm.steps + 1):
+                self._tell(f"step {step} begins")
                 time.sleep(0.5 if played == "slow" else 90 if played == "hung" and step == 2 else 0)
                 ledger.write("train", step, {"reward": step / 10})
                 checkpoint.write_text(str(step))

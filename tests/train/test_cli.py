@@ -98,7 +98,7 @@ def test_ctrl_c_stops_after_the_step_and_the_training_goes_on(tmp_path: Path, fi
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, file: Path) -> None:
     process = start(tmp_path, file, "-o", "out", "--json", played="hung")
-    seen(process, "step 1 of 3")
+    seen(process, "step 2 begins")
     process.send_signal(signal.SIGINT)
     seen(process, "once more stops at once")
     process.send_signal(signal.SIGINT)
