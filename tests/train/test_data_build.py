@@ -141,6 +141,20 @@ def test_rows_of_the_authors(tmp_path: Path) -> None:
         made(lines(tmp_path / "e.jsonl", {**row(1, "", "x"), "ground_truth": None}))
 
 
+def test_rows_as_other_sets_have_them(tmp_path: Path) -> None:
+    squad = {"context": "It is grey.", "question": "Which?", "answers": {"text": ["grey", "gray"], "answer_start": [6]}}
+    race = {"article": "It is old.", "question": "How?", "options": ["new", "old"], "answer": "B", "level": 3}
+    arc = {"question": "Why?", "choices": {"text": ["so", "not"], "label": ["A", "B"]}, "answerKey": "A"}
+    splits = made(lines(tmp_path / "d.jsonl", squad, race, arc), train=3, validation=0, test=0, distractors=0)
+    found = {task.id: task for task in splits.train}
+    assert (found["d-1"].answer, found["d-1"].meta["answers"]) == ("grey", ["grey", "gray"])
+    assert found["d-1"].documents == {"document.txt": "It is grey."}
+    assert (found["d-2"].choices, found["d-2"].answer, found["d-2"].meta["level"]) == (("new", "old"), "B", 3)
+    assert (found["d-3"].choices, found["d-3"].answer, found["d-3"].documents) == (("so", "not"), "A", {})
+    with pytest.raises(ConfigError, match=r"line 1: there is no field `chioces`; did you mean `choices`?"):
+        made(lines(tmp_path / "e.jsonl", {**rows(1)[0], "chioces": ["a", "b"]}))
+
+
 def test_a_context_with_a_list_of_questions(tmp_path: Path) -> None:
     def row(name: str) -> dict[str, Any]:
         return {"context": f"The {name} is old.", "QA_list": [{"Q": f"{n} {name}?", "A": f"{n}"} for n in range(3)]}
@@ -222,7 +236,9 @@ def test_what_is_there_twice_counts_once_and_sources_are_mixed(tmp_path: Path) -
     told: list[str] = []
     data = rows(5)
     source = lines(tmp_path / "d.jsonl", *data, {**data[0], "id": "again", "question": " What is  0?"})
-    section = DataSection(source=[source, "generated:lookup"], train=8, validation=2, test=3)
+    section = DataSection(
+        source=[source, "generated:lookup", "generated:facts"], max_document=9, train=8, validation=2, test=3
+    )
     splits = build(section, tell=told.append)
     assert told[0] == "data: 1 questions are left out, since each is there twice"
     for task in all_tasks(splits):

@@ -65,7 +65,9 @@ def load(section: ModelSection, *, tell: Tell) -> tuple[Any, Any]:
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # the terminal is the session's
     facts = check(section, tell=tell)
     folder = _converted(facts.location, tell) if facts.is_gguf else facts.location
     try:

@@ -48,10 +48,14 @@ class Policy:
         cls, config: TrainConfig, directory: Path, reward: "Reward", *, warmed: Path | None, tell: Callable[[str], None]
     ) -> "Policy":
         """The policy to begin with, or the one that the warm start left in the folder `warmed`."""
+        import torch
+
         from workroom.train.hf_model import load
 
         section = config.model if warmed is None else config.model.model_copy(update={"path": str(warmed)})
         model, tokenizer = load(section, tell=tell)
+        if torch.cuda.is_available():
+            model.to("cuda")
         return cls(model, tokenizer, config, directory, reward, tell)
 
     @property

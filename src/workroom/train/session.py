@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workroom.errors import ConfigError
 from workroom.train import evaluation
 from workroom.train.config import TrainConfig
 from workroom.train.ledger import Ledger
@@ -175,6 +176,11 @@ class _Stages:
         settings = self._config.warm_start
         if settings.data == "expert":
             rows = self._session.wait(self._policy.expert_rows(self._splits.train[: settings.tasks]))
+            if not rows:
+                raise ConfigError(
+                    f"the expert solved none of {settings.tasks} tasks: see what it ran into below "
+                    f"{self._directory / 'samples' / 'expert'} (rollout.context and rollout.max_tokens bound it, too)"
+                )
         else:
             rows = read_rows(Path(settings.data))
         self._session.tell(f"warm start: {settings.steps} supervised steps on {len(rows)} rows")

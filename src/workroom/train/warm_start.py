@@ -5,7 +5,6 @@ The rows come from episodes that an expert played in real sandboxes, or from a f
 """
 
 import json
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +73,10 @@ def _row(path: Path, number: int, line: str) -> TrainRow | None:
 def learn(model: Any, tokenizer: Any, rows: Sequence[TrainRow], config: "TrainConfig", directory: Path) -> list[float]:
     """Runs the supervised steps on the model in place, and gives the loss of each. `directory` is for scratch."""
     from datasets import Dataset
+    from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
+
+    from workroom.train.engines.trl import quiet
 
     settings = config.warm_start
     batch = min(settings.batch, config.algorithm.micro_batch)
@@ -82,8 +84,7 @@ def learn(model: Any, tokenizer: Any, rows: Sequence[TrainRow], config: "TrainCo
         {"input_ids": [*row.prompt_ids, *row.response_ids], "completion_mask": [0] * len(row.prompt_ids) + [*row.mask]}
         for row in rows
     ]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="trl")
+    with quiet():
         trainer = SFTTrainer(
             model=model,
             processing_class=tokenizer,
@@ -93,7 +94,7 @@ def learn(model: Any, tokenizer: Any, rows: Sequence[TrainRow], config: "TrainCo
                 seed=config.seed,
                 use_cpu=model.device.type == "cpu",
                 bf16=config.model.dtype == "bfloat16",
-                gradient_checkpointing=config.model.gradient_checkpointing,
+                activation_checkpointing=config.model.gradient_checkpointing,
                 max_length=None,
                 completion_only_loss=True,
                 max_steps=settings.steps,
@@ -108,5 +109,6 @@ def learn(model: Any, tokenizer: Any, rows: Sequence[TrainRow], config: "TrainCo
                 dataloader_pin_memory=False,
             ),
         )
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]

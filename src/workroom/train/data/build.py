@@ -1,5 +1,6 @@
 """From a section of the configuration to the tasks of a training."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -91,9 +92,9 @@ def _contexts(entries: Sequence[Entry], section: DataSection, tell: Callable[[st
 
 
 def _documents(entry: Entry, section: DataSection) -> tuple[Document, ...]:
-    found = tuple(
-        document(name, content, section.max_document, entry.where) for name, content in entry.task.documents.items()
-    )
+    given = entry.task.documents
+    limit = section.max_document if entry.kind is None else sys.maxsize  # an expert knows the files of generated ones
+    found = tuple(document(name, content, limit, entry.where) for name, content in given.items())
     count = sum(len(each.parts) for each in found)
     if count > section.max_documents:
         parts = f" of at most {section.max_document:,} characters" if count > len(found) else ""

@@ -75,7 +75,7 @@ def _local(source: str) -> Iterator[Item]:
         for item in read_items(path):
             row = item.fields
             several = list(rows.expanded(row))
-            if len(several) == 1 and several[0] is row and not any(name in row for name in rows.AUTHORS):
+            if several[0] is row and not rows.is_foreign(row):
                 yield item
                 continue
             for number, question in enumerate(several, 1):

@@ -9,7 +9,8 @@ of the whole group; leave-one-out is that times G / (G - 1), which is put into t
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,13 @@ class TrlEngine:
         on_step: Callable[[int, dict[str, float]], bool],
     ) -> None:
         from datasets import Dataset
+        from transformers import PrinterCallback
         from trl import GRPOTrainer
 
         self._collect = collect
         self._pad = tokenizer.pad_token_id
         rows = [{"prompt": [{"role": "user", "content": "", "task": task}]} for task in tasks]
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="You are using 'rollout_func'")
-            warnings.filterwarnings("ignore", message=".*luspo.*")
+        with quiet():
             self._trainer = GRPOTrainer(
                 model=model,
                 processing_class=tokenizer,
@@ -58,10 +58,12 @@ class TrlEngine:
                 rollout_func=self._roll,
                 callbacks=[_watcher(on_step)],
             )
+        self._trainer.remove_callback(PrinterCallback)
 
     def train(self, *, resume: bool) -> int:
         """Runs all steps, or those after the last checkpoint in the directory; the number of the last one."""
-        self._trainer.train(resume_from_checkpoint=resume)
+        with quiet():
+            self._trainer.train(resume_from_checkpoint=resume)
         return int(self._trainer.state.global_step)
 
     def _roll(self, prompts: Sequence[Any], trainer: Any) -> dict[str, list[Any]]:
@@ -108,40 +110,60 @@ def arguments(config: TrainConfig, directory: Path, *, use_cpu: bool) -> Any:
             "importance_sampling_level": "token",
             "reward_weights": [group / (group - 1)],
         }
+    return GRPOConfig(
+        output_dir=str(directory),
+        seed=config.seed,
+        use_cpu=use_cpu,
+        bf16=config.model.dtype == "bfloat16",
+        activation_checkpointing=config.model.gradient_checkpointing,
+        max_steps=algorithm.steps,
+        num_generations=group,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=batch // micro,
+        max_completion_length=config.rollout.context,
+        temperature=config.rollout.temperature,
+        top_p=1.0,
+        top_k=0,
+        learning_rate=algorithm.lr,
+        weight_decay=algorithm.weight_decay,
+        lr_scheduler_type="constant_with_warmup",
+        warmup_steps=algorithm.warmup_steps,
+        max_grad_norm=algorithm.max_grad_norm,
+        epsilon=algorithm.clip_low,
+        epsilon_high=algorithm.clip_high,
+        beta=algorithm.kl,
+        save_strategy="steps",
+        save_steps=config.output.checkpoint_every,
+        save_total_limit=config.output.keep_checkpoints,
+        logging_steps=1,
+        report_to=[],
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        **mix,
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps what the libraries say by themselves out of the terminal: progress bars, advice and what is deprecated."""
+    import logging
+
+    import datasets
+
+    loggers = [logging.getLogger(name) for name in ("trl", "transformers", "accelerate")]
+    levels = [logger.level for logger in loggers]
+    datasets.disable_progress_bars()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*luspo.*")
-        return GRPOConfig(
-            output_dir=str(directory),
-            seed=config.seed,
-            use_cpu=use_cpu,
-            bf16=config.model.dtype == "bfloat16",
-            gradient_checkpointing=config.model.gradient_checkpointing,
-            max_steps=algorithm.steps,
-            num_generations=group,
-            per_device_train_batch_size=micro,
-            gradient_accumulation_steps=batch // micro,
-            max_completion_length=config.rollout.context,
-            temperature=config.rollout.temperature,
-            top_p=1.0,
-            top_k=0,
-            learning_rate=algorithm.lr,
-            weight_decay=algorithm.weight_decay,
-            lr_scheduler_type="constant_with_warmup",
-            warmup_steps=algorithm.warmup_steps,
-            max_grad_norm=algorithm.max_grad_norm,
-            epsilon=algorithm.clip_low,
-            epsilon_high=algorithm.clip_high,
-            beta=algorithm.kl,
-            save_strategy="steps",
-            save_steps=config.output.checkpoint_every,
-            save_total_limit=config.output.keep_checkpoints,
-            logging_steps=1,
-            report_to=[],
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
-            remove_unused_columns=False,
-            **mix,
-        )
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            datasets.enable_progress_bars()
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def _watcher(on_step: Callable[[int, dict[str, float]], bool]) -> Any:

@@ -44,7 +44,7 @@ def entries(source: str, count: int, section: DataSection) -> list[Entry]:
         for index, question in enumerate(made.questions, 1):
             task = Task(
                 question.text,
-                id=f"{name}-{section.seed}-{number}" + (f"-{index}" if each > 1 else ""),
+                id=f"{kind}-{section.seed}-{number}" + (f"-{index}" if each > 1 else ""),
                 domain="generated",
                 documents=made.documents,
                 answer=question.answer,
