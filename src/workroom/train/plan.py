@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from workroom.errors import SandboxUnavailable
+from workroom.errors import ConfigError, SandboxUnavailable
 from workroom.train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -175,6 +175,18 @@ def _update(config: TrainConfig, directory: Path) -> Iterator[tuple[str, str]]:
         from workroom.train.engines.verl_flags import flags
 
         yield "flags of verl", "\n".join(flags(config, directory))
+        yield "verl", _verl()
+
+
+def _verl() -> str:
+    """Where verl is, or why it cannot run here: a plan may be made on another machine than the one that trains."""
+    from workroom.train.engines.verl import environment
+
+    try:
+        found = environment()
+    except ConfigError as error:
+        return f"not on this machine: {error}"
+    return f"{found.verl} of {found.python}, {found.gpus} GPUs"
 
 
 def _around(config: TrainConfig) -> Iterator[tuple[str, str]]:
