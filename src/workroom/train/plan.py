@@ -92,7 +92,7 @@ def _model(config: TrainConfig) -> Iterator[tuple[str, str]]:
     from workroom.train.hf_model import check
 
     facts = check(config.model)
-    yield "architecture", f"{facts.architecture}, {facts.parameters / 1e6:,.0f} million parameters"
+    yield "architecture", f"{facts.architecture}, {_millions(facts.parameters)} million parameters"
     free = "" if facts.free is None else f", {_gib(facts.free)} are free"
     yield "memory", f"{_gib(facts.memory)} for weights, gradients and the optimiser{free}"
     template = "the model's own"
@@ -213,6 +213,10 @@ def _cut(text: str) -> str:
 
     shown = "\n".join(plain(line) for line in text.strip().splitlines())
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:,.0f}" if number >= 10_000_000 else f"{number / 1e6:.2g}"
 
 
 def _gib(size: int) -> str:
