@@ -81,7 +81,7 @@ class PpoTrainer:
             torch.nn.init.zeros_(self.value_head.bias)
         self._reference = copy.deepcopy(model).requires_grad_(False) if algorithm.kl else None
         if config.model.gradient_checkpointing:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         self._order = torch.Generator().manual_seed(config.seed)
         shared = {
             "warmup": algorithm.warmup_steps,
