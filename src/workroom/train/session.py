@@ -160,13 +160,13 @@ class _Stages:
             self._evaluate("warm_start", 0, self._splits.test)
         if self._session.stopping:
             return False
-        if step < self._config.algorithm.steps:
-            last = self._train(resume=step > 0)
-            if last < self._config.algorithm.steps:
+        trained = self._directory / "model"
+        if (trained / "config.json").is_file():
+            self._policy.load_weights(trained)
+        else:
+            if self._train(resume=step > 0) < self._config.algorithm.steps:
                 return False
-        elif not (self._directory / "model" / "config.json").is_file():
-            self._policy.load_weights(self._directory / "checkpoints" / f"checkpoint-{step}")
-        self._policy.save(self._directory / "model")
+            self._policy.save(trained)
         self._evaluate("final", self._config.algorithm.steps, self._splits.test)
         return True
 

@@ -101,7 +101,7 @@ def arguments(config: TrainConfig, directory: Path, *, use_cpu: bool) -> Any:
 
     algorithm, group = config.algorithm, config.rollout.group
     batch = algorithm.prompts * group
-    micro = min(algorithm.micro_batch, batch)
+    micro = next(size for size in range(min(algorithm.micro_batch, batch), 0, -1) if batch % size == 0)
     mix: dict[str, Any] = {"loss_type": "grpo", "scale_rewards": "group"}
     if algorithm.name == "paper":
         mix = {
@@ -115,7 +115,7 @@ def arguments(config: TrainConfig, directory: Path, *, use_cpu: bool) -> Any:
         seed=config.seed,
         use_cpu=use_cpu,
         bf16=config.model.dtype == "bfloat16",
-        activation_checkpointing=config.model.gradient_checkpointing,
+        gradient_checkpointing=config.model.gradient_checkpointing,
         max_steps=algorithm.steps,
         num_generations=group,
         per_device_train_batch_size=micro,
