@@ -75,7 +75,7 @@ def test_policy_loss_its_gradient_and_the_clipped_share(verl: dict[str, Any]) ->
             logprobs, given["old"], given["advantages"], mask, clip_low=low, clip_high=high
         )
         loss = losses.aggregate(each, mask, mode)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         check(verl, f"policy {mode}", loss.detach())
         assert logprobs.grad is not None
         check(verl, f"policy gradient {mode}", logprobs.grad)

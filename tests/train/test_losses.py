@@ -72,7 +72,7 @@ def test_policy_loss_is_bounded_on_the_side_that_gains(
     found, share = losses.policy_losses(logprobs, zero, one * advantage, one, clip_low=0.2, clip_high=0.28)
     assert found.tolist() == [[pytest.approx(loss)]]
     assert float(share) == clipped
-    found.sum().backward()  # type: ignore[no-untyped-call]
+    found.sum().backward()
     assert logprobs.grad is not None
     assert bool(logprobs.grad.any()) is flows
 
@@ -84,7 +84,7 @@ def test_no_gradient_reaches_a_token_that_was_not_sampled() -> None:
     old, advantages = torch.zeros(3, 5), torch.ones(3, 5)
     each, _ = losses.policy_losses(logprobs, old, advantages, MASK, clip_low=10, clip_high=10)
     total = losses.aggregate(each + losses.kl_estimates(logprobs, old, MASK), MASK, "seq-mean-token-sum", OWNERS)
-    total.backward()  # type: ignore[no-untyped-call]
+    total.backward()
     assert logprobs.grad is not None
     assert torch.equal(logprobs.grad != 0, MASK.bool())
 
@@ -113,7 +113,7 @@ def test_divergence_estimators_agree_in_the_mean() -> None:
     tokens = torch.multinomial(policy.exp(), 100_000, replacement=True, generator=generator).unsqueeze(0)
     truth = float((policy.exp() * (policy - reference)).sum())
     for estimator in ("k1", "k3"):
-        found = losses.kl_estimates(policy[tokens], reference[tokens], torch.ones_like(tokens), estimator)  # type: ignore[arg-type]
+        found = losses.kl_estimates(policy[tokens], reference[tokens], torch.ones_like(tokens), estimator)
         assert float(found.mean()) == pytest.approx(truth, abs=0.02)
     assert float(losses.entropies(policy)) == pytest.approx(float(-(policy.exp() * policy).sum()))
 

@@ -1,5 +1,6 @@
 """Our own trainer: it learns, what it must not learn from it does not, and it goes on after a kill."""
 
+import asyncio
 import json
 import math
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.train import tiny
 from tests.train.bandit import PROMPT, sample, tiny_model, tiny_tokenizer
 from workroom.errors import ConfigError
 from workroom.train import scoring
@@ -17,9 +19,10 @@ from workroom.train.batch import make_batch
 from workroom.train.config import TrainConfig
 from workroom.train.engines.ppo import PpoEngine
 from workroom.train.engines.ppo_trainer import PpoTrainer
+from workroom.train.hf_sampler import HfSampler
 from workroom.train.records import Rollout, TrainRow
 
-MANY = {"epochs": 2, "minibatches": 2}
+MANY: dict[str, Any] = {"epochs": 2, "minibatches": 2}
 
 
 def config(name: str = "paper", *, model: dict[str, Any] | None = None, **algorithm: Any) -> TrainConfig:
@@ -85,6 +88,30 @@ def test_the_sampler_and_the_trainer_agree() -> None:
     assert not values.any()
 
 
+def test_the_batching_sampler_and_the_trainer_agree_after_every_step() -> None:
+    tokenizer = tiny.tiny_tokenizer()
+    model = tiny.tiny_model(tokenizer)
+    own = PpoTrainer(model, tokenizer, config(lr=1e-2))
+    sampler = HfSampler(model, tokenizer, batch=3)
+    prompts = [tuple(range(3, 3 + length)) for length in (2, 9, 30, 17)]
+
+    async def rows() -> list[TrainRow]:
+        said = await asyncio.gather(*(sampler.sample(prompt, max_tokens=12, seed=1) for prompt in prompts))
+        return [
+            TrainRow(prompt, one.ids, (1,) * len(one.ids), one.logprobs)
+            for prompt, one in zip(prompts, said, strict=True)
+        ]
+
+    for _ in range(3):
+        rollouts = [rollout((), (), (), float(place), rows=(row,)) for place, row in enumerate(asyncio.run(rows()))]
+        with sampler.exclusive():
+            figures = own.step(rollouts)
+        sampler.policy_changed()
+        assert figures["updates"] == 1
+        assert figures["sampler_gap"] < 1e-4
+    asyncio.run(sampler.aclose())
+
+
 def test_the_temperature_of_the_rollouts_is_that_of_the_ratios() -> None:
     settings = config().model_copy(update={"rollout": config().rollout.model_copy(update={"temperature": 0.5})})
     own = PpoTrainer(tiny_model(), tiny_tokenizer(), settings)
@@ -98,7 +125,7 @@ def rollout(
     prompt: tuple[int, ...], response: tuple[int, ...], mask: tuple[int, ...], reward: float | None = 1.0, **more: Any
 ) -> Rollout:
     row = TrainRow(prompt, response, mask, tuple(-3.0 * flag for flag in mask))
-    return Rollout(**{"group": "g", "sample": 0, "rows": (row,), "reward": reward, "stop_reason": "submitted"} | more)
+    return Rollout("g", more.get("sample", 0), more.get("rows", (row,)), reward, "submitted")
 
 
 def test_logits_are_made_for_sampled_tokens_alone() -> None:
