@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VERL := .venv-verl
 EXAMPLE := examples/station-logs
 WORKERS ?= 3 # the tests wait a lot: one more than two cores
 ECOSYSTEM := tests/integrations
@@ -35,6 +36,15 @@ $(VENV)/.ecosystem: $(ECOSYSTEM)/inspect.lock $(ECOSYSTEM)/mini-swe-agent.lock $
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps $(patsubst %,-r %,$(filter %.lock,$^))
 	@touch $@
 
+# verl caps transformers, so it has an environment of its own, which takes torch, Ray and what else it can from ours.
+$(VERL)/.installed: $(ECOSYSTEM)/verl.lock $(VENV)/.ecosystem
+	@echo "· verl, to test against, in $(VERL)"
+	@$(BIN)/python -m venv --clear $(VERL)
+	@$(VERL)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r $<
+	@cd $(VERL)/lib/python*/site-packages && $(abspath $(BIN)/python) -c \
+	  'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' > shared.pth
+	@touch $@
+
 image: install
 	@$(BIN)/workroom sandbox build
 
@@ -47,7 +57,7 @@ run: image model ## solves a question over five log files with the local model, 
 docker: ## a Docker daemon for the tests where none answers (`scripts/docker-daemon stop` ends it)
 	@PYTHON=$(PYTHON) ./scripts/docker-daemon start
 
-test: image model $(VENV)/.ecosystem ## every test, against real sandboxes and a real model server
+test: image model $(VENV)/.ecosystem $(VERL)/.installed ## every test, against real sandboxes and a real model server
 	@$(BIN)/workroom models pull local/smollm2-135m
 	@DOCKER=$$(PYTHON=$(PYTHON) ./scripts/docker-daemon start) && echo "· Docker on $$DOCKER" || true
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
@@ -74,6 +84,7 @@ lock: $(BIN)/python ## renews the lock files from pyproject.toml
 	$(COMPILE) pyproject.toml --extra inspect --constraint requirements.lock -o $(ECOSYSTEM)/inspect.lock
 	echo mini-swe-agent | $(COMPILE) - --no-deps -o $(ECOSYSTEM)/mini-swe-agent.lock
 	echo llama-index-core | $(COMPILE) - --no-deps -o $(ECOSYSTEM)/language-data.lock
+	$(COMPILE) $(ECOSYSTEM)/verl.in --no-deps -o $(ECOSYSTEM)/verl.lock
 
 clean: ## removes the virtual environment and what the tools left (not the cache in the home directory)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis src/workroom/sandbox/guest/bin
+	rm -rf $(VENV) $(VERL) .mypy_cache .ruff_cache .pytest_cache .hypothesis src/workroom/sandbox/guest/bin
