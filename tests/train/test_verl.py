@@ -28,22 +28,46 @@ def config(**sections: Any) -> TrainConfig:
     return TrainConfig.model_validate({"engine": "verl", "model": model, **sections})
 
 
-def in_verl(what: str, place: Path) -> Any:
-    """What the worker found, run by the interpreter of verl's environment."""
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the worker reads and writes; its policy lies in `policy`."""
+    return tmp_path_factory.mktemp("verl")
+
+
+@pytest.fixture(scope="module")
+def found(place: Path) -> Any:
+    """What the worker found, run once by the interpreter of verl's environment: importing verl takes its time."""
     if not PYTHON.exists():
         pytest.skip(f"there is no environment with verl: {PYTHON}")
+    overrides = {
+        "paper": verl.flags(PAPER, place, variables={"PYTHONPATH": "/a:/b"}),
+        "seed": verl.flags(_with_policy(SEED, place), place),
+        "grpo": verl.flags(GRPO, place / ODD, resume=True),
+    }
+    (place / "overrides.json").write_text(json.dumps(overrides))
+    (place / "settings.json").write_text(_with_policy(SMALL, place).model_dump_json())
     variables = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST"))},
         "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_CACHE": str(place / "cache"),
-        "RAY_USAGE_STATS_ENABLED": "0",
     }
-    command = [PYTHON, "-m", "tests.train.verl_worker", what, place]
+    command = [PYTHON, "-m", "tests.train.verl_worker", place]
     done = subprocess.run(command, cwd=place, env=variables, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads((place / "found.json").read_text())
 
+
+@pytest.fixture(scope="module")
+def played(found: Any) -> Any:
+    return found["played"]
+
+
+def _with_policy(settings: TrainConfig, place: Path) -> TrainConfig:
+    return settings.model_copy(update={"model": settings.model.model_copy(update={"path": str(place / "policy")})})
+
+
+ODD = "it's, {a} = $place\\"
 
 # The figures of `configs/paper.toml` and `configs/seed-ppo.toml`.
 LONG = {"group": 8, "context": 81_920, "max_tokens": 65_536, "max_turns": 100, "concurrency": 64}
@@ -87,17 +111,17 @@ GRPO = config(
 )
 
 
-def test_the_configuration_is_one_that_verl_takes_and_means_the_same(tmp_path: Path) -> None:
-    """Every key is in verl's own files, and its trainer's first check passes."""
-    odd = tmp_path / "it's, {a} = $place\\"
-    made = {
-        "paper": verl.flags(PAPER, tmp_path, variables={"PYTHONPATH": "/a:/b"}),
-        "seed": verl.flags(SEED, tmp_path),
-        "grpo": verl.flags(GRPO, odd, resume=True),
-    }
-    (tmp_path / "overrides.json").write_text(json.dumps(made))
-    found = in_verl("check", tmp_path)
+SMALL = config(
+    rollout={"max_turns": 3, "max_tokens": 300, "context": 4096, "memory": "256m", "concurrency": 2, "group": 2},
+    algorithm={"prompts": 1},
+    data={"train": 1, "validation": 1},
+    output={"samples": 1},
+)
 
+
+def test_the_configuration_is_one_that_verl_takes_and_means_the_same(found: Any, place: Path) -> None:
+    """Every key is in verl's own files, and its trainer's first check passes."""
+    found = found["composed"]
     paper = found["paper"]
     actor, rollout = paper["actor_rollout_ref"]["actor"], paper["actor_rollout_ref"]["rollout"]
     assert (paper["algorithm"]["adv_estimator"], paper["algorithm"]["use_kl_in_reward"]) == ("rloo", False)
@@ -110,7 +134,7 @@ def test_the_configuration_is_one_that_verl_takes_and_means_the_same(tmp_path: P
     assert rollout["calculate_log_probs"] is True
     assert (rollout["max_model_len"], rollout["log_prob_max_token_len_per_gpu"]) == (81_920, 81_920)
     assert rollout["val_kwargs"] == rollout["val_kwargs"] | {"temperature": 0.7, "do_sample": True, "n": 1}
-    assert rollout["agent"]["agent_loop_config_path"] == str(tmp_path / "agent.yaml")
+    assert rollout["agent"]["agent_loop_config_path"] == str(place / "agent.yaml")
     assert paper["actor_rollout_ref"]["model"]["enable_gradient_checkpointing"] is True
     trainer = paper["trainer"]
     assert (trainer["total_training_steps"], trainer["test_freq"], trainer["save_freq"]) == (150, 10, 5)
@@ -125,7 +149,7 @@ def test_the_configuration_is_one_that_verl_takes_and_means_the_same(tmp_path: P
     assert seed["actor_rollout_ref"]["actor"]["ppo_mini_batch_size"] == critic["ppo_mini_batch_size"] == 16
     assert (critic["optim"]["lr"], critic["cliprange_value"], critic["optim"]["clip_grad"]) == (2e-5, 0.4, 1.0)
     assert (critic["longest"], critic["ppo_max_token_len_per_gpu"]) == (81_920, 81_920)
-    assert critic["model"]["path"] == "some/model"
+    assert critic["model"]["path"] == str(place / "policy")
 
     grpo = found["grpo"]
     actor = grpo["actor_rollout_ref"]["actor"]
@@ -138,23 +162,9 @@ def test_the_configuration_is_one_that_verl_takes_and_means_the_same(tmp_path: P
     trainer = grpo["trainer"]
     assert (trainer["n_gpus_per_node"], trainer["nnodes"], trainer["logger"]) == (4, 2, ["console"])
     assert (trainer["val_before_train"], trainer["test_freq"], trainer["resume_mode"]) == (False, -1, "auto")
-    assert trainer["default_local_dir"] == str(odd / "checkpoints")
+    assert trainer["default_local_dir"] == str(place / ODD / "checkpoints")
     assert (grpo["algorithm"]["gamma"], trainer["rollout_data_dir"]) == (0.5, None)
     assert actor["fsdp_config"]["param_offload"] is True
-
-
-@pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    place = tmp_path_factory.mktemp("verl")
-    settings = config(
-        model={"path": str(place / "policy")},
-        rollout={"max_turns": 3, "max_tokens": 300, "context": 4096, "memory": "256m", "concurrency": 2, "group": 2},
-        algorithm={"prompts": 1},
-        data={"train": 1, "validation": 1},
-        output={"samples": 1},
-    )
-    (place / "settings.json").write_text(settings.model_dump_json())
-    return in_verl("play", place)
 
 
 def test_verl_gets_an_episode_in_a_real_sandbox_as_it_was_sampled(played: Any) -> None:
@@ -228,13 +238,8 @@ def test_a_task_survives_being_a_row(tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_bytes(b"\xfe\n")
     task = Task("q \ud800 ü\u2028", documents={"a": "text\r\n", "b/c": b"\x00", "d": file}, meta={"x": {"y": 1.5}})
-    assert from_json(to_json(task)) == Task(
-        **{**_fields(task), "documents": {"a": "text\r\n", "b/c": b"\0", "d": b"\xfe\n"}}
-    )
-
-
-def _fields(task: Task) -> dict[str, Any]:
-    return {name: getattr(task, name) for name in task.__dataclass_fields__}
+    read = replace(task, documents={"a": "text\r\n", "b/c": b"\0", "d": b"\xfe\n"})
+    assert from_json(to_json(task)) == read
 
 
 def test_rows_are_for_verl_and_validation_is_in_both_modes(tmp_path: Path) -> None:

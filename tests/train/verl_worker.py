@@ -2,7 +2,6 @@
 a model, which needs a GPU, is played."""
 
 import asyncio
-import importlib
 import json
 import logging
 import sys
@@ -83,14 +82,9 @@ class Stage:
     """A training's directory, verl's worker that makes its agent loops, and what these gave."""
 
     def __init__(self, place: Path) -> None:
-        from transformers import LlamaConfig
         from verl.experimental.agent_loop import AgentLoopWorker
 
-        self.place = place
         self.tokens = tokenizer()
-        policy = place / "policy"
-        self.tokens.save_pretrained(policy)
-        LlamaConfig(vocab_size=len(self.tokens), hidden_size=8, num_hidden_layers=1).save_pretrained(policy)
         config = TrainConfig.model_validate_json((place / "settings.json").read_text())
         directory = place / "training"
         verl.prepare(config, Splits([PAINT], [PAINT], []), directory)
@@ -224,9 +218,14 @@ async def several(stage: Stage, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    importlib.import_module("verl")
-    what, place = sys.argv[1], Path(sys.argv[2])
-    result = check(place) if what == "check" else asyncio.run(play(Stage(place)))
+    from transformers import LlamaConfig
+
+    place = Path(sys.argv[1])
+    tokens = tokenizer()
+    tokens.save_pretrained(place / "policy")
+    policy = LlamaConfig(vocab_size=len(tokens), hidden_size=32, num_hidden_layers=1, architectures=["LlamaForCausalLM"])
+    policy.save_pretrained(place / "policy")
+    result = {"composed": check(place), "played": asyncio.run(play(Stage(place)))}
     (place / "found.json").write_text(json.dumps(result))
 
 
