@@ -28,12 +28,25 @@ class Policy:
         self.seconds = seconds
         self.tokens = tokens
         self.calls = self.most = 0
+        self._changed = asyncio.Condition()
         self._scripts = scripts
 
     def for_task(self, task_id: str) -> "Policy":
         own = _Own(self._scripts[task_id], seconds=self.seconds, tokens=self.tokens)
         own.policy = self
         return own
+
+    async def reached(self, calls: int) -> None:
+        """Waits until so many calls are under way."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.calls >= calls)
+
+    async def begin(self) -> None:
+        """A call begins."""
+        async with self._changed:
+            self.calls += 1
+            self.most = max(self.most, self.calls)
+            self._changed.notify_all()
 
     async def complete(
         self,
@@ -67,8 +80,7 @@ class _Own(Policy):
     ) -> Completion:
         whole = self.policy
         whole.samplings.append(sampling)
-        whole.calls += 1
-        whole.most = max(whole.most, whole.calls)
+        await whole.begin()
         try:
             await asyncio.sleep(self.seconds)
         finally:

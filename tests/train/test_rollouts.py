@@ -136,7 +136,7 @@ def test_a_failure_that_passes_is_tried_again(tmp_path: Path) -> None:
 
 
 def test_where_all_fails_the_first_cause_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="all 2 episodes failed.*it is broken"):
+    with pytest.raises(ModelError, match=r"all 2 episodes failed.*it is broken"):
         play({"a": [BadRequest("it is broken")], "b": [BadRequest("it is broken too")]}, tmp_path)
     assert not list(tmp_path.glob("running/*"))
 
@@ -177,8 +177,7 @@ def test_a_batch_that_is_cancelled_leaves_no_sandbox(tmp_path: Path) -> None:
         work = asyncio.create_task(
             Rollouts(model, config(), reward, tmp_path).collect([Job(task("a"), sample) for sample in range(6)])
         )
-        while inner.calls < 4:
-            await asyncio.sleep(0.01)
+        await inner.reached(4)
         assert own_sandboxes() >= 4
         work.cancel()
         with pytest.raises(asyncio.CancelledError):

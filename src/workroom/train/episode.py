@@ -17,6 +17,7 @@ from workroom.task import Task
 from workroom.train.meter import Meter, Watch, WatchedModel
 from workroom.train.records import Rollout, TrainRow
 from workroom.train.rewards import PLANT
+from workroom.train.rows import rows_of
 
 if TYPE_CHECKING:
     from workroom._outcome import RunResult
@@ -160,7 +161,7 @@ def _rollout(job: Job, result: "RunResult", model: str) -> Rollout:
     return Rollout(
         group=job.task.id,
         sample=job.sample,
-        rows=rows_of(result.trajectory, model),
+        rows=_rows(result.trajectory, model),
         reward=None,
         stop_reason=result.stop_reason,
         answer=result.answer,
@@ -170,23 +171,14 @@ def _rollout(job: Job, result: "RunResult", model: str) -> Rollout:
     )
 
 
-def rows_of(events: "Sequence[Event]", model: str) -> tuple[TrainRow, ...]:
-    """The rows of an episode. Raises ConfigError where the model does not tell the ids and log-probabilities."""
-    from workroom.trajectory.export.tokens import _Row
-
-    rows: list[_Row] = []
-    for event in events:
-        if event.type != "assistant":
-            continue
-        if event.tokens is None or len(event.tokens.logprobs) != len(event.tokens.completion):
-            raise ConfigError(
-                f"{model} does not tell the token ids and log-probabilities of what it samples, from which training "
-                "learns: serve it with vLLM or SGLang, or train a model that is loaded here"
-            )
-        if not rows or not rows[-1].goes_on_with(event.tokens):
-            rows.append(_Row(event.tokens.prompt))
-        rows[-1].add(event.tokens)
-    return tuple(TrainRow(tuple(row.prompt), tuple(row.response), tuple(row.mask), tuple(row.logprobs)) for row in rows)
+def _rows(events: "Sequence[Event]", model: str) -> tuple[TrainRow, ...]:
+    """The rows of the episode. Raises ConfigError where a turn of it has no token ids, or no log-probabilities."""
+    if any(event.type == "assistant" and event.tokens is None for event in events):
+        raise ConfigError(
+            f"{model} does not tell the token ids of what it samples, from which training learns: serve it with vLLM "
+            "or SGLang, or load it here"
+        )
+    return rows_of(events)
 
 
 def _calls(events: "Sequence[Event]") -> dict[str, int]:
