@@ -32,7 +32,7 @@ class Policy:
         self._scripts = scripts
 
     def for_task(self, task_id: str) -> "Policy":
-        own = _Own(self._scripts[task_id], seconds=self.seconds, tokens=self.tokens)
+        own = _Own(self._scripts[task_id], tokens=self.tokens)
         own.policy = self
         return own
 
@@ -40,6 +40,10 @@ class Policy:
         """Waits until so many calls are under way."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.calls >= calls)
+
+    async def free(self) -> None:
+        """What a call waits for."""
+        await asyncio.sleep(self.seconds)
 
     async def begin(self) -> None:
         """A call begins."""
@@ -65,8 +69,8 @@ class Policy:
 class _Own(Policy):
     policy: Policy
 
-    def __init__(self, script: Script, *, seconds: float, tokens: bool) -> None:
-        super().__init__({}, seconds=seconds, tokens=tokens)
+    def __init__(self, script: Script, *, tokens: bool) -> None:
+        super().__init__({}, tokens=tokens)
         self._script = script
         self._ids: tuple[int, ...] = ()
 
@@ -82,7 +86,7 @@ class _Own(Policy):
         whole.samplings.append(sampling)
         await whole.begin()
         try:
-            await asyncio.sleep(self.seconds)
+            await whole.free()
         finally:
             whole.calls -= 1
         turn = sum(message.role == "assistant" for message in messages)

@@ -1,5 +1,7 @@
 """Groups with gaps in them, and the figures of a batch."""
 
+from typing import Any
+
 import pytest
 
 from workroom.train.groups import grouped, usable
@@ -12,9 +14,7 @@ ROW = TrainRow((1, 2), (3, 4, 5), (1, 0, 1), (-0.5, 0.0, -0.25))
 LONG = TrainRow((1, 2), (3, 4, 5, 6), (1, 0, 1, 1), (-0.5, 0.0, -0.25, -1.0))
 
 
-def rollout(
-    group: str, reward: float | None, *rows: TrainRow, stop: StopReason = "submitted", **rest: object
-) -> Rollout:
+def rollout(group: str, reward: float | None, *rows: TrainRow, stop: StopReason = "submitted", **rest: Any) -> Rollout:
     return Rollout(group, 0, rows, reward, stop, **rest)
 
 
@@ -50,7 +50,8 @@ def test_the_figures_of_a_batch() -> None:
         "dropped": 1 / 6,
         "reward": 0.5,
         "reward_std": (0.5 / 5) ** 0.5,
-        "success": 2 / 5,
+        "success": 1 / 5,
+        "right": 2 / 5,
         "answered": 1 / 5,
         "clipped": 1 / 5,
         "turns": 6 / 5,

@@ -62,7 +62,8 @@ class RolloutSection(Section):
     """How episodes are run: with the loop, prompts, tools and sandboxes of `workroom run`.
 
     `group`: rollouts of one task. `max_tokens` bounds one turn, `context` all tokens of an episode; over-long episodes
-    end as `context_overflow`. Times in seconds.
+    end as `context_overflow`. `concurrency`: agents that work at a time; up to twice as many sandboxes are there, since
+    the next ones are opened meanwhile. Times in seconds.
     """
 
     group: Annotated[int, Field(ge=2)] = 8
