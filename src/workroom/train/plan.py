@@ -1,6 +1,6 @@
 """What a training will do, found out before anything heavy starts; and what came of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -68,14 +68,15 @@ def make_plan(config: TrainConfig, directory: Path) -> Plan:
     from workroom.train.rewards import Reward
 
     model = tuple(_model(config))
-    splits = build(config.data, tell=lambda _: None)
+    found: list[str] = []
+    splits = build(config.data, tell=found.append)
     Reward(config.reward).check([task for _, tasks in splits.items() for task in tasks])
     return Plan(
         (
             Group("Model", model),
-            Group("Data", tuple(_data(config, splits))),
+            Group("Data", tuple(_data(config, splits, found))),
             Group("Rollouts", tuple(_rollouts(config))),
-            Group("Update", tuple(_update(config))),
+            Group("Update", tuple(_update(config, directory))),
             Group("Before, between and after", tuple(_around(config))),
             Group("Output", (("directory", str(directory)),)),
         )
@@ -103,11 +104,13 @@ def _model(config: TrainConfig) -> Iterator[tuple[str, str]]:
     yield "weights", f"{config.model.dtype}{', gradient checkpointing' if config.model.gradient_checkpointing else ''}"
 
 
-def _data(config: TrainConfig, splits: "Splits") -> Iterator[tuple[str, str]]:
+def _data(config: TrainConfig, splits: "Splits", found: Sequence[str]) -> Iterator[tuple[str, str]]:
     source = config.data.source
     yield "source", source if isinstance(source, str) else "\n".join(source)
     sizes = ", ".join(f"{len(tasks):,} for {name}" for name, tasks in splits.items())
     yield "tasks", f"{sizes}; no document is in two of them"
+    if found:
+        yield "found", "\n".join(found)
     example = next(iter(splits.train), None)
     if example is not None:
         yield "an example", _cut(example.prompt)
@@ -151,7 +154,7 @@ def _image(name: str | None) -> str:
     return "default (not built yet: the first step does it, or `workroom sandbox build` now)"
 
 
-def _update(config: TrainConfig) -> Iterator[tuple[str, str]]:
+def _update(config: TrainConfig, directory: Path) -> Iterator[tuple[str, str]]:
     algorithm = config.algorithm
     steps = algorithm.steps * algorithm.prompts
     passes = steps / config.data.train
@@ -169,9 +172,9 @@ def _update(config: TrainConfig) -> Iterator[tuple[str, str]]:
         ),
     )
     if config.engine == "verl":
-        from workroom.train.engines.verl import flags
+        from workroom.train.engines.verl_flags import flags
 
-        yield "flags of verl", "\n".join(flags(config))
+        yield "flags of verl", "\n".join(flags(config, directory))
 
 
 def _around(config: TrainConfig) -> Iterator[tuple[str, str]]:
