@@ -19,8 +19,6 @@ from workroom.train.engines.verl_data import from_json, to_json
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get(verl.VARIABLE) or ROOT / ".venv-verl" / "bin" / "python")
-TASK = Task("Which?", id="one", answer="red", choices=("red", "blue"), grader="exact", meta={"n": [1, None]})
-SPLITS = Splits([TASK] * 8, [TASK], [])
 
 
 def config(**sections: Any) -> TrainConfig:
@@ -218,7 +216,13 @@ def test_rewards_modes_and_failures(played: Any) -> None:
     overlong = played["rewards"]["overlong"]
     assert (overlong["overlong"], overlong["submitted"], overlong["acc"]) == (1.0, 0.0, 0.0)
     assert played["recovered"] == 1.0, "a call that failed once is made again"
-    assert played["no logprobs"].startswith("ConfigError: verl's server does not tell the log-probability")
+    assert played["left out"] == [[], []]
+    heard = "\n".join(played["heard"])
+    assert "verl's server does not tell the log-probability of each token" in heard
+    assert "verl's server broke off a turn (aborted)" in heard
+    older, blind = played["refused"]
+    assert "leave trainer.use_v1 at true" in older
+    assert "leave actor_rollout_ref.rollout.calculate_log_probs at true" in blind
 
 
 def test_a_rollout_of_several_rows_and_one_that_is_dropped(played: Any) -> None:
@@ -305,7 +309,7 @@ def test_an_environment_without_verl_is_told(
     python = interpreter(tmp_path, WORKS | found)
     monkeypatch.setenv(verl.VARIABLE, str(python))
     with pytest.raises(ConfigError) as caught:
-        verl.launch(config(), SPLITS, tmp_path / "training")
+        verl.launch(config(), tmp_path / "training")
     assert str(caught.value).startswith(says.format(python=python))
     assert not (tmp_path / "training").exists(), "nothing was begun"
 
@@ -324,25 +328,53 @@ def test_the_real_probe_finds_that_there_is_no_gpu_here() -> None:
         verl.environment(sys.executable)
 
 
+CHECKPOINT = """
+mkdir -p checkpoints/global_step_20/actor/huggingface
+echo weights > checkpoints/global_step_20/actor/huggingface/model.safetensors
+printf 20 > checkpoints/latest_checkpointed_iteration.txt
+"""
+
+
 def test_verl_is_started_with_the_settings_and_what_it_reads(tmp_path: Path) -> None:
     directory = tmp_path / "training"
-    python = interpreter(tmp_path, WORKS, 'pwd > where; printf "%s\\n" "$@" > asked')
+    python = interpreter(tmp_path, WORKS, 'pwd > where; printf "%s\\n" "$@" > asked' + CHECKPOINT)
     reward = tmp_path / "own.py"
     told: list[str] = []
-    verl.launch(config(reward={"custom": f"{reward}:f"}), SPLITS, directory, python=python, tell=told.append)
-    assert told == ["verl 0.9.1 on 2 GPUs of this machine"]
+    settings = config(reward={"custom": f"{reward}:f"}, data={"train": 8, "validation": 2, "test": 2})
+    assert verl.launch(settings, directory, python=python, tell=told.append)
+    assert told[-1] == "verl 0.9.1 on 2 GPUs of this machine"
     assert Path((directory / "where").read_text().strip()) == directory
     asked = (directory / "asked").read_text().splitlines()
     assert asked[:2] == ["-m", "verl.trainer.main_ppo"]
     assert "trainer.n_gpus_per_node=2" in asked
+    assert "trainer.resume_mode='disable'" in asked
     place = "+ray_kwargs.ray_init.runtime_env.env_vars"
     assert f"{place}.VERL_FILE_LOGGER_PATH='{directory}/verl-0001.jsonl'" in asked
     assert any(line.startswith(f"{place}.PYTHONPATH='{ROOT / 'src'}") for line in asked)
     [agent] = json.loads((directory / "agent.yaml").read_text())
     assert (agent["name"], agent["place"]) == ("workroom", str(directory))
     assert TrainConfig.model_validate_json((directory / "config.json").read_text()).reward.custom == f"{reward}:f"
+    assert (directory / "model" / "model.safetensors").read_text() == "weights\n"
+
+    before = (directory / "data" / "train.jsonl").read_bytes()
+    (directory / "verl-0001.jsonl").touch()
+    other = settings.model_copy(update={"data": settings.data.model_copy(update={"seed": 1})})
+    assert verl.launch(other, directory, python=python, tell=told.append)
+    asked = (directory / "asked").read_text().splitlines()
+    assert "trainer.resume_mode='auto'" in asked, "a checkpoint is gone on from"
+    assert f"{place}.VERL_FILE_LOGGER_PATH='{directory}/verl-0002.jsonl'" in asked
+    assert (directory / "data" / "train.jsonl").read_bytes() == before
+
+
+def test_verl_that_fails_and_verl_that_is_to_stop(tmp_path: Path) -> None:
+    settings = config(data={"train": 8, "validation": 0, "test": 1})
     with pytest.raises(WorkroomError, match="verl ended with exit code 3"):
-        verl.launch(config(), SPLITS, directory, python=interpreter(tmp_path, WORKS, "exit 3"), tell=told.append)
+        verl.launch(settings, tmp_path / "a", python=interpreter(tmp_path, WORKS, "exit 3"))
+    python = interpreter(tmp_path, WORKS, "echo $$ > process; trap 'echo > asked; exit 130' INT; sleep 60 & wait")
+    assert not verl.launch(settings, tmp_path / "b", python=python, stopping=(tmp_path / "b" / "process").exists)
+    assert (tmp_path / "b" / "asked").exists(), "it could end by itself"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "b" / "process").read_text()), 0)
 
 
 def test_figures_of_a_training_that_was_resumed(tmp_path: Path) -> None:
