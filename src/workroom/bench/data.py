@@ -76,8 +76,8 @@ def _local(suite: Suite, places: Sequence[Path]) -> Iterator[Item]:
     """The items that belong to the suite, of all files in turn."""
     belonging: list[list[Item]] = []
     domains: set[str] = set()
-    for path in (path for place in places for path in _files(place)):
-        items = list(_read(path))
+    for path in (path for place in places for path in files_of(place)):
+        items = list(read_items(path))
         domains.update(str(item.fields["domain"]) for item in items if "domain" in item.fields)
         belonging.append([item for item in items if _belongs(item, suite)])
     if not any(belonging):
@@ -94,7 +94,8 @@ def _belongs(item: Item, suite: Suite) -> bool:
     return domain is None or not suite.domains or domain in suite.domains
 
 
-def _files(data: Path) -> list[Path]:
+def files_of(data: Path) -> list[Path]:
+    """The data file, or those in the folder. Raises ConfigError where there is none."""
     if data.is_dir():
         files = sorted(path for path in data.rglob("*.jsonl") if path.is_file())
         if not files:
@@ -105,8 +106,8 @@ def _files(data: Path) -> list[Path]:
     return [data]
 
 
-def _read(path: Path) -> Iterator[Item]:
-    """The lines of a file. Raises ConfigError for a file that cannot be read or has no line."""
+def read_items(path: Path) -> Iterator[Item]:
+    """The lines of a file as items. Raises ConfigError for a file that cannot be read or has no line."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:

@@ -25,9 +25,9 @@ def read_source(source: Source) -> Iterator[Item]:
     for config in source.configs or (None,):
         data_set = f"{source.hub} ({config})" if config else source.hub
         archive = Archive.of(source)
-        for number, row in enumerate(_rows(source, config)):
+        for number, row in enumerate(rows_of(source, config)):
             where = f"{data_set}, row {number}"
-            fields = _fields(source, row, where, archive)
+            fields = fields_of(source, row, where, archive)
             if config and len(source.configs) > 1 and "id" in fields:
                 fields["id"] = f"{config}-{fields['id']}"
             key = _content(fields)
@@ -44,7 +44,8 @@ def read_source(source: Source) -> Iterator[Item]:
         yield Item(fields, places[key], default)
 
 
-def _rows(source: Source, config: str | None) -> Iterator[Mapping[str, Any]]:
+def rows_of(source: Source, config: str | None) -> Iterator[Mapping[str, Any]]:
+    """The rows of the split as the data set has them. Raises ConfigError where they cannot be had."""
     instead = "give a file with --data PATH"
     try:
         import datasets  # type: ignore[import-untyped]
@@ -65,7 +66,7 @@ def _rows(source: Source, config: str | None) -> Iterator[Mapping[str, Any]]:
     yield from rows
 
 
-def _fields(source: Source, row: Mapping[str, Any], where: str, archive: Archive | None) -> dict[str, Any]:
+def fields_of(source: Source, row: Mapping[str, Any], where: str, archive: Archive | None) -> dict[str, Any]:
     """A row with the names of a data file."""
     used: set[str] = set()
     values: dict[str, Any] = {}
