@@ -31,12 +31,13 @@ from workroom.models import open_model
 from workroom.redaction import forget
 from workroom.task import Task
 from workroom.train.config import RewardSection
-from workroom.train.data import asked, suite as training_suite
+from workroom.train.data import prompt
 from workroom.train.rewards import Reward
 
 if TYPE_CHECKING:
     from workroom._outcome import RunResult
 
+NAME = "workroom-verifiers"
 LEFT = "workroom"  # the key in `trace.info` of what an episode left
 
 
@@ -73,7 +74,7 @@ class WorkroomTask(vf.Task[WorkroomData, vf.State, WorkroomTaskConfig]):
         left = trace.info.get(LEFT)
         if left is None:
             if trace.stop_condition is None and not trace.is_timeout:
-                raise RuntimeError("the episode left no answer: run it with the harness workroom-verifiers")
+                raise RuntimeError(f"the episode left no answer: run it with the harness {NAME}")
             left = {"answer": None, "stop_reason": "max_time"}  # verifiers cut it off
         work = _reward(self.config.section).of(_plain(self.data), left["answer"], left["stop_reason"])
         earned = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, _background_loop()))
@@ -101,8 +102,10 @@ class WorkroomTaskset(vf.Taskset[WorkroomTask, WorkroomTasksetConfig]):
     def load(self) -> Iterator[WorkroomTask]:
         config = self.config
         if config.data is None and config.suite is None:
-            raise ConfigError("name tasks: --env.taskset.data FILE.jsonl, or --env.taskset.suite NAME for a suite's own")
-        suite = training_suite() if config.suite is None else find_suite(config.suite)
+            raise ConfigError(
+                "name tasks: --env.taskset.data FILE.jsonl, or --env.taskset.suite NAME for a suite's own"
+            )
+        suite = prompt.suite() if config.suite is None else find_suite(config.suite)
         tasks = [_as_asked(task, suite) for task in load_tasks(suite, config.data, config.source)]
         Reward(config.task.section).check(tasks)
         for task in tasks:
@@ -163,14 +166,14 @@ class WorkroomHarness(vf.Harness[WorkroomHarnessConfig]):
         """Runs the episode. Raises verifiers' SandboxError and, for what failed otherwise, RuntimeError."""
         config = self.config
         if mcp_urls or config.disabled_tools or config.skills:
-            raise ConfigError("the harness workroom-verifiers has its own three tools, and takes no others and no skills")
+            raise ConfigError(f"the harness {NAME} has its own three tools, and takes no others and no skills")
         if runtime.type != "subprocess":
             raise ConfigError(
-                f"the harness workroom-verifiers brings its own sandbox and cannot run in {runtime.type}: set "
+                f"the harness {NAME} brings its own sandbox and cannot run in {runtime.type}: set "
                 "--env.agent.runtime.type subprocess"
             )
-        _, prompt = self.resolve_text_prompt(data)
-        task = Task(prompt or "", id=data.id or "task", documents=getattr(data, "documents", {}))
+        _, text = self.resolve_text_prompt(data)
+        task = Task(text or "", id=data.id or "task", documents=getattr(data, "documents", {}))
         model = open_model(
             f"openai/{ctx.model}",
             base_url=endpoint,
@@ -206,9 +209,12 @@ class WorkroomHarness(vf.Harness[WorkroomHarnessConfig]):
 
 
 class WorkroomEnvConfig(vf.EnvConfig):
-    """One agent, on the host: the sandbox is its own."""
+    """One agent, ours, on the host: the sandbox is its own."""
 
-    agent: vf.AgentConfig = vf.AgentConfig(runtime=vf.SubprocessConfig())
+    # Made without checks: they would look for our plug-in, which is only being imported.
+    agent: vf.AgentConfig = vf.AgentConfig.model_construct(
+        runtime=vf.SubprocessConfig(), harness=WorkroomHarnessConfig(id=NAME)
+    )
 
 
 class WorkroomEnv(vf.Env[WorkroomEnvConfig]):
@@ -220,10 +226,10 @@ class WorkroomEnv(vf.Env[WorkroomEnvConfig]):
 
 def _as_asked(task: Task, suite: Suite) -> Task:
     """The task with its prompt and its grader's name."""
-    grader = suite.grader_of(task)
+    task = replace(task, grader=suite.grader_of(task))
     if "training" in task.meta:
-        return replace(asked(task, "sandbox"), grader=grader)
-    return replace(suite.task(task, "sandbox"), grader=grader)
+        return prompt.asked(task, "sandbox")
+    return prompt.complete(task, (), {}) if suite == prompt.suite() else suite.task(task, "sandbox")
 
 
 def _data(task: Task) -> WorkroomData:
