@@ -13,7 +13,7 @@ import functools
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -252,8 +252,8 @@ def _text(task: Task, name: str, content: str | bytes | Path) -> str:
         return (content if isinstance(content, bytes) else content.read_bytes()).decode()
     except UnicodeDecodeError:
         raise ConfigError(
-            f"the document {name!r} of the task {task.id!r} is no UTF-8 text, and verifiers carries no other: leave the "
-            "task out"
+            f"the document {name!r} of the task {task.id!r} is no UTF-8 text, and verifiers carries no other: leave "
+            "the task out"
         ) from None
 
 
