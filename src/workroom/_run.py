@@ -94,7 +94,7 @@ class Run:
 
     `prepare` is no coroutine, because building an image takes minutes and must be interruptible by a signal. `slot` is
     held while the agent works: sandboxes are opened before it is entered, and closed after it was left, so that other
-    runs need not wait for that.
+    runs need not wait for that. `durable`: as of `RunDirectory`.
     """
 
     def __init__(
@@ -109,11 +109,13 @@ class Run:
         on_notice: Tell | None = None,
         resumption: "Resumption | None" = None,
         slot: AbstractAsyncContextManager[object] | None = None,
+        durable: bool = True,
     ) -> None:
         self.task = task
         self.config = resolved.config
         self._resumption = resumption
         self._slot = nullcontext() if slot is None else slot
+        self._durable = durable
         self._resolved = resolved
         self._model = model
         self._owns_model = model is None
@@ -197,6 +199,7 @@ class Run:
             directory = self._out or default_directory(slug(self.task.prompt))
             facts = {"model": self._model.name, "task": task_record(self.task)}
             self._directory = RunDirectory.create(directory, self._resolved.record(), facts=facts)
+            self._directory.durable = self._durable
         if self.config.mode == "llm":
             return
         from workroom.sandbox.image import ensure_image

@@ -28,12 +28,29 @@ class Policy:
         self.seconds = seconds
         self.tokens = tokens
         self.calls = self.most = 0
+        self._changed = asyncio.Condition()
         self._scripts = scripts
 
     def for_task(self, task_id: str) -> "Policy":
-        own = _Own(self._scripts[task_id], seconds=self.seconds, tokens=self.tokens)
+        own = _Own(self._scripts[task_id], tokens=self.tokens)
         own.policy = self
         return own
+
+    async def reached(self, calls: int) -> None:
+        """Waits until so many calls are under way."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.calls >= calls)
+
+    async def free(self) -> None:
+        """What a call waits for."""
+        await asyncio.sleep(self.seconds)
+
+    async def begin(self) -> None:
+        """A call begins."""
+        async with self._changed:
+            self.calls += 1
+            self.most = max(self.most, self.calls)
+            self._changed.notify_all()
 
     async def complete(
         self,
@@ -52,8 +69,8 @@ class Policy:
 class _Own(Policy):
     policy: Policy
 
-    def __init__(self, script: Script, *, seconds: float, tokens: bool) -> None:
-        super().__init__({}, seconds=seconds, tokens=tokens)
+    def __init__(self, script: Script, *, tokens: bool) -> None:
+        super().__init__({}, tokens=tokens)
         self._script = script
         self._ids: tuple[int, ...] = ()
 
@@ -67,10 +84,9 @@ class _Own(Policy):
     ) -> Completion:
         whole = self.policy
         whole.samplings.append(sampling)
-        whole.calls += 1
-        whole.most = max(whole.most, whole.calls)
+        await whole.begin()
         try:
-            await asyncio.sleep(self.seconds)
+            await whole.free()
         finally:
             whole.calls -= 1
         turn = sum(message.role == "assistant" for message in messages)

@@ -10,14 +10,21 @@ from typing import Any
 import pytest
 
 from tests.train.players import Script, block, ids_of, policy
-from workroom.errors import BadRequest, ConfigError, ModelError
+from tests.train.tokens import Played, tokenizer
+from workroom.errors import BadRequest, ConfigError, ModelError, SandboxError, SandboxUnavailable, WorkroomError
 from workroom.models.base import Model
+from workroom.replay import configuration, replay
+from workroom.replay.documents import find_documents
+from workroom.sandbox import Sandbox
 from workroom.sandbox.ledger import entries
 from workroom.task import Task
+from workroom.train.chat import ChatTemplate
 from workroom.train.config import ModelSection, RewardSection, RolloutSection, TrainConfig
+from workroom.train.policy import policy_model
 from workroom.train.records import Rollout
 from workroom.train.rewards import Reward
 from workroom.train.rollouts import Job, Rollouts
+from workroom.trajectory.files import cannot_write
 from workroom.trajectory.rundir import RunDirectory
 
 ROLLOUT = RolloutSection(max_turns=4, concurrency=4, memory="256m", max_time=60)
@@ -73,6 +80,18 @@ def test_rollouts_are_what_was_sampled(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("running/*"))
 
 
+def test_rollouts_of_a_sampler_are_the_ids_that_it_sampled(tmp_path: Path) -> None:
+    tokens = tokenizer()
+    sampler = Played(tokens, *RIGHT)
+    model = policy_model("policy", sampler, ChatTemplate(tokens), window=9000, max_tokens=400)
+    [rollout] = collect(model, [Job(task("a", **{"x.txt": "It is red.\n"}), 0, seed=7)], tmp_path)
+    assert rollout.reward == 1.0
+    [row] = rollout.rows
+    sampled = tuple(token for token, own in zip(row.response_ids, row.mask, strict=True) if own)
+    assert sampled == tuple(token for reply in sampler.replies for token in reply)
+    assert [seed for _, _, seed in sampler.asked] == [7, 8], "no two turns draw the same numbers"
+
+
 PLANTS = {
     "link": "echo red > /tmp/x; ln -s /tmp/x answer.txt",
     "loop": "ln -s answer.txt answer.txt",
@@ -106,6 +125,7 @@ def test_kept_runs_can_be_read_and_the_others_are_gone(tmp_path: Path) -> None:
     assert {"b", "a"} <= {rollout.group for rollout in kept}, "the best and the worst"
     lines = [json.loads(line) for line in (tmp_path / "samples/step-0001/index.jsonl").read_text().splitlines()]
     for line, rollout in zip(lines, kept, strict=True):
+        assert rollout.path is not None
         assert rollout.path == tmp_path / "samples/step-0001" / line["run"]
         run = RunDirectory.load(rollout.path)
         assert run.run["status"] == "finished"
@@ -135,8 +155,56 @@ def test_a_failure_that_passes_is_tried_again(tmp_path: Path) -> None:
     assert (rollouts["a"].reward, rollouts["a"].turns) == (0.0, 1)
 
 
+@pytest.mark.parametrize("failure", [SandboxUnavailable("there is no room"), ValueError("a mistake of ours")])
+def test_a_sandbox_that_does_not_start_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    start = Sandbox.start
+    failures = [failure]
+
+    async def start_or_fail(*arguments: Any, **options: Any) -> Sandbox:
+        if failures:
+            raise failures.pop()
+        return await start(*arguments, **options)
+
+    monkeypatch.setattr(Sandbox, "start", start_or_fail)
+    assert play({"a": RIGHT}, tmp_path)["a"].reward == 1.0
+    assert not failures
+
+
+def test_a_plant_that_goes_on_failing_is_an_error_with_its_first_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any, **__: Any) -> Sandbox:
+        raise ValueError("a mistake of ours")
+
+    monkeypatch.setattr(Sandbox, "start", fail)
+    with pytest.raises(SandboxError, match=r"all 2 episodes failed.*internal error: ValueError: a mistake of ours"):
+        play({"a": RIGHT, "b": WRONG}, tmp_path)
+
+
+def test_a_full_disk_ends_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise cannot_write(tmp_path, OSError(28, "No space left on device"))
+
+    monkeypatch.setattr(RunDirectory, "write_trajectory", fail)
+    with pytest.raises(WorkroomError, match="No space left on device"):
+        play({"a": RIGHT, "b": WRONG, "c": WRONG}, tmp_path)
+    assert own_sandboxes() == 0
+
+
+def test_a_kept_run_can_be_replayed(tmp_path: Path) -> None:
+    model, _ = policy({"a": RIGHT})
+    [rollout] = collect(model, [Job(task("a", **{"x.txt": "It is red.\n"}), 0)], tmp_path, keep=1)
+    assert rollout.path is not None
+    run = RunDirectory.load(rollout.path)
+    result = asyncio.run(replay(run, configuration(run, {}), find_documents(run, [], print)))
+    assert result.same
+    assert len(result.outcomes) == rollout.turns + 1
+
+
 def test_where_all_fails_the_first_cause_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="all 2 episodes failed.*it is broken"):
+    with pytest.raises(ModelError, match=r"all 2 episodes failed.*it is broken"):
         play({"a": [BadRequest("it is broken")], "b": [BadRequest("it is broken too")]}, tmp_path)
     assert not list(tmp_path.glob("running/*"))
 
@@ -169,6 +237,29 @@ def test_no_more_agents_work_at_a_time_than_there_are_slots(tmp_path: Path) -> N
     assert inner.most == 2
 
 
+def test_the_next_sandbox_is_opened_while_the_agent_before_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, inner = policy({"a": WRONG})
+    waited = False
+
+    async def until_the_next_is_there() -> None:
+        nonlocal waited
+        for _ in range(2000 if not waited else 0):
+            if own_sandboxes() == 2:
+                break
+            await asyncio.sleep(0.01)
+        else:
+            assert waited, "the sandbox of the second job was not opened"
+        waited = True
+
+    monkeypatch.setattr(inner, "free", until_the_next_is_there)
+    settings = config(ROLLOUT.model_copy(update={"concurrency": 1}))
+    rollouts = collect(model, [Job(task("a"), sample) for sample in range(2)], tmp_path, settings)
+    assert [rollout.error for rollout in rollouts] == [None, None]
+    assert inner.most == 1
+
+
 def test_a_batch_that_is_cancelled_leaves_no_sandbox(tmp_path: Path) -> None:
     model, inner = policy({"a": WRONG}, seconds=60)
 
@@ -177,8 +268,7 @@ def test_a_batch_that_is_cancelled_leaves_no_sandbox(tmp_path: Path) -> None:
         work = asyncio.create_task(
             Rollouts(model, config(), reward, tmp_path).collect([Job(task("a"), sample) for sample in range(6)])
         )
-        while inner.calls < 4:
-            await asyncio.sleep(0.01)
+        await inner.reached(4)
         assert own_sandboxes() >= 4
         work.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -108,7 +108,9 @@ def _answer(value: Any) -> tuple[Any, list[Any]]:
 
 
 def _choices(value: Any) -> list[Any]:
-    """Options as a list: of a list, or of an object by letter. Those that are empty at its end are none."""
+    """Options as a list: of a list, of `{"text": list}` or of an object by letter. Empty ones at the end are none."""
+    if isinstance(value, Mapping) and isinstance(value.get("text"), list):
+        value = value["text"]
     if isinstance(value, Mapping):
         value = [value.get(letter) for letter in string.ascii_uppercase]
     options = list(value or [])

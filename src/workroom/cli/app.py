@@ -282,6 +282,51 @@ def models_stop() -> int:
 
 
 @app.command(
+    "train",
+    epilog="""\b
+    Examples:
+      workroom train configs/cpu.toml --dry-run
+      workroom train configs/cpu.toml -o first --set algorithm.steps=10
+      workroom train first/config.toml --resume
+      workroom run "How many lines?" -i logs/ -m local/first/model
+
+    \b
+    Exit codes: 0 trained, 1 internal error, 2 usage, 4 weights could not be fetched,
+    5 the sandbox failed, 130 interrupted (after the step under way; --resume goes on).""",
+)
+def train(
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG.toml", help="What to train, on what, and how.", show_default=False)
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, show the plan, train nothing.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="DIR", help="[default: output.dir, else runs/<time>-train-<name>]"),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another value, as algorithm.steps=5; may be repeated."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")] = False,
+) -> int:
+    """Make a model better at using the computer, by outcome reward.
+
+    Reinforcement learning on questions whose context lies as files in the sandbox.
+    """
+    from workroom.cli.extras import need
+
+    need("train", "torch", "transformers", "trl", "accelerate", "gguf", "tensorboard", "datasets", "math_verify")
+    need("train", "matplotlib", "tomli_w")
+    from workroom.cli.screen import Screen
+    from workroom.cli.train import train_verb
+
+    screen = Screen(as_json=as_json, quiet=quiet)
+    return train_verb(config, overrides or [], out, dry_run=dry_run, resume=resume, screen=screen)
+
+
+@app.command(
     "replay",
     epilog="""\b
     Examples:

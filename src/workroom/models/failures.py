@@ -87,6 +87,10 @@ class ToolsUnsupported(BadRequest):
     """The server has no native tool calls for this model; a text protocol can do instead."""
 
 
+class NotFound(BadRequest):
+    """The server knows no such model, or no such path."""
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """Who is spoken to, for the sentences: the model's full name, the server's host, the variable of the key."""
@@ -134,7 +138,7 @@ def classify(provider: Provider, status: int, body: Any, headers: Mapping[str, s
     if status in _RETRY_STATUS or (status >= 500 and status != 501):
         return Overloaded(f"{who}: {host} failed {told}", wait)
     if status == 404:
-        return BadRequest(f"{who}: {host} has no such model or path {told}; check the model's name and --base-url")
+        return NotFound(f"{who}: {host} has no such model or path {told}; check the model's name and --base-url")
     return BadRequest(f"{who}: {host} refuses the request {told}")
 
 

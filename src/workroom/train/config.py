@@ -16,7 +16,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Section(BaseModel):
     """A table of the file: unknown keys are errors, and nothing changes afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelSection(Section):
@@ -38,10 +38,12 @@ class ModelSection(Section):
 class DataSection(Section):
     """Where tasks come from, and how their context is laid out as files.
 
-    `source`: `generated:facts`, JSONL files in the schema of the bench's `--data`, or `hub:NAME[:CONFIG[:SPLIT]]`.
-    `train`, `validation` and `test` are numbers of tasks, split by document so that no two share one. `examples`: how
-    many earlier questions of the same context go into the prompt with their answers. `distractors`: files of other
-    contexts put beside a single document. `max_document`: characters, longer ones are split into parts.
+    `source`: `generated:facts` (or one of its kinds, the easiest is `generated:lookup`), JSONL files in the schema of
+    the bench's `--data` or of the authors' release, or `hub:NAME[:CONFIG[:SPLIT]]`. `grader`: of all tasks, in place of
+    what the data say. `train`, `validation` and `test` are numbers of tasks, split by document so that no two share
+    one. `examples`: how many earlier questions of the same context go into the prompt with their answers.
+    `distractors`: files of other contexts put beside a single document. `max_document`: characters, longer ones are
+    split into parts. `max_documents`: files of a task.
     """
 
     source: str | list[str] = "generated:facts"
@@ -60,7 +62,8 @@ class RolloutSection(Section):
     """How episodes are run: with the loop, prompts, tools and sandboxes of `workroom run`.
 
     `group`: rollouts of one task. `max_tokens` bounds one turn, `context` all tokens of an episode; over-long episodes
-    end as `context_overflow`. Times in seconds.
+    end as `context_overflow`. `concurrency`: agents that work at a time; up to twice as many sandboxes are there, since
+    the next ones are opened meanwhile. Times in seconds.
     """
 
     group: Annotated[int, Field(ge=2)] = 8
@@ -85,7 +88,8 @@ class RewardSection(Section):
 
     `scheme`: `binary` (0 or 1, the paper's text) or `fractional` (F1 on letters, ROUGE-L on free text: the released
     code). `overlong`: what an episode earns that ran into a limit (`max_turns`, `max_tokens`, `max_time`,
-    `context_overflow`, `stalled`), None: what its answer earns. `custom`: `FILE.py:FUNCTION` in place of the graders.
+    `context_overflow`, `stalled`); None, in a file "answer": what its answer earns. `custom`: `FILE.py:FUNCTION` in
+    place of the graders.
     """
 
     scheme: Literal["binary", "fractional"] = "fractional"
@@ -98,7 +102,8 @@ class AlgorithmSection(Section):
     """The update. `prompts` times the rollouts' `group` is one batch; `paper` is the authors' mix: leave-one-out
     baseline, clip 0.2 and 0.28, no KL, no standard deviation, the sum over a sequence's tokens.
 
-    `epochs` and `minibatches`, `gamma`, `lam`, `value_lr` and `value_clip` are of `ppo` alone.
+    `epochs` and `minibatches` are of the engine `ppo`; `gamma`, `lam`, `value_lr`, `value_clip` and `value_gradient`
+    (whether the value loss changes the policy's own weights, not only the value head) of the algorithm of that name.
     """
 
     name: Algorithm = "paper"
@@ -119,6 +124,7 @@ class AlgorithmSection(Section):
     lam: Share = 1.0
     value_lr: Above0 = 1e-5
     value_clip: Above0 = 0.5
+    value_gradient: bool = False
 
 
 class WarmStartSection(Section):

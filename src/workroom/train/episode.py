@@ -4,10 +4,10 @@ import asyncio
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from workroom._run import Run
 from workroom.config import Resolved, from_arguments
@@ -17,6 +17,7 @@ from workroom.task import Task
 from workroom.train.meter import Meter, Watch, WatchedModel
 from workroom.train.records import Rollout, TrainRow
 from workroom.train.rewards import PLANT
+from workroom.train.rows import rows_of
 
 if TYPE_CHECKING:
     from workroom._outcome import RunResult
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"  # tools that a model invents, counted together
 Mode = Literal["sandbox", "llm"]
-Place = AbstractAsyncContextManager[object]
-_ROOM: Final[Place] = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,17 @@ class Job:
     task: Task
     sample: int
     seed: int | None = None
+
+
+class Places:
+    """What episodes share: at most `working` agents at a time, and `ahead` more sandboxes that are there for the next
+    ones or still being closed. As many sandboxes as agents are opened at a time, in the order of the episodes, so that
+    those that are ahead hold up none that could work already."""
+
+    def __init__(self, working: int, ahead: int) -> None:
+        self.working = asyncio.Semaphore(working)
+        self.opening = asyncio.Semaphore(working)
+        self.alive = asyncio.Semaphore(working + ahead)
 
 
 def settings(
@@ -76,27 +86,24 @@ async def play(
     directory: Path,
     *,
     meter: Meter | None = None,
-    room: Place = _ROOM,
-    slot: Place = _ROOM,
+    places: Places | None = None,
     tries: int = 2,
 ) -> Rollout:
     """Runs the episode in `directory`, which is made anew, and grades it; where the plant fails, up to `tries` times.
 
-    A plant that goes on failing gives a rollout without a reward, and its `error` says why. `room` is held as long as
-    there is a sandbox, `slot` while the agent works in it; both are entered for every try.
+    A plant that goes on failing gives a rollout without a reward, and its `error` says why. `places`: what it shares
+    with other episodes, None for one that is alone.
 
     Raises ConfigError for settings or a task that no run takes, and for a model that does not tell its token ids;
     WorkroomError where the host's disk takes no more.
     """
     config = replace(resolved.config, seed=job.seed)
     watch = Watch(meter or Meter(), "sandbox" if config.mode == "sandbox" else "other")
+    places = places or Places(1, 1)
     watch.turn_to("queue")
     try:
         for attempt in range(1, tries + 1):
-            async with room:
-                watch.turn_to(watch.home)
-                rollout = await _attempt(job, model, Resolved(config, resolved.origins), directory, watch, slot)
-            watch.turn_to("queue")
+            rollout = await _attempt(job, model, Resolved(config, resolved.origins), directory, watch, places)
             if rollout.stop_reason not in PLANT or attempt == tries:
                 break
         watch.turn_to("other")
@@ -117,29 +124,33 @@ async def play(
 
 
 async def _attempt(
-    job: Job,
-    model: "Model",
-    resolved: Resolved,
-    directory: Path,
-    watch: Watch,
-    slot: Place,
+    job: Job, model: "Model", resolved: Resolved, directory: Path, watch: Watch, places: Places
 ) -> Rollout:
     """One try, not graded yet."""
-    own = WatchedModel(model, watch)
-    run = Run(job.task, resolved, model=own, out=directory, slot=_watched(slot, watch))
     reason: StopReason = "sandbox_error"
-    try:
-        # To its end: a thread that is left alone would make the directory after it was removed.
-        await finished(asyncio.create_task(asyncio.to_thread(_begin, run, directory)))
-        return _rollout(job, await run.episode(), model.name)
-    except ConfigError:
-        raise
-    except (ModelError, SandboxError) as failure:
-        reason, error = ("model_error" if isinstance(failure, ModelError) else reason), str(failure)
-    except WorkroomError:  # nothing can be written any more
-        raise
-    except Exception as failure:  # noqa: BLE001 - a mistake of ours in one episode must not end the others
-        error = f"internal error: {type(failure).__name__}: {failure}"
+    async with places.alive, AsyncExitStack() as opening:
+        await opening.enter_async_context(places.opening)
+        watch.turn_to(watch.home)
+        own = WatchedModel(model, watch)
+        slot = _working(places.working, opening, watch)
+        run = Run(job.task, resolved, model=own, out=directory, slot=slot, durable=False)
+        try:
+            # To its end: a thread that is left alone would make the directory after it was removed.
+            await finished(asyncio.create_task(asyncio.to_thread(_begin, run, directory)))
+            return _rollout(job, await run.episode(), model.name)
+        except asyncio.CancelledError:
+            run.interrupted()  # where that came before the episode, which does so itself
+            raise
+        except ConfigError:
+            raise
+        except (ModelError, SandboxError) as failure:
+            reason, error = ("model_error" if isinstance(failure, ModelError) else reason), str(failure)
+        except WorkroomError:  # nothing can be written any more
+            raise
+        except Exception as failure:  # noqa: BLE001 - a mistake of ours in one episode must not end the others
+            error = f"internal error: {type(failure).__name__}: {failure}"
+        finally:
+            watch.turn_to("queue")
     return Rollout(job.task.id, job.sample, (), None, reason, error=error)
 
 
@@ -149,9 +160,11 @@ def _begin(run: Run, directory: Path) -> None:
 
 
 @asynccontextmanager
-async def _watched(slot: Place, watch: Watch) -> AsyncIterator[None]:
+async def _working(working: asyncio.Semaphore, opening: AsyncExitStack, watch: Watch) -> AsyncIterator[None]:
+    """Held while the agent works; what is held for the opening of its sandbox is let go before."""
+    await opening.aclose()
     watch.turn_to("queue")
-    async with slot:
+    async with working:
         watch.turn_to(watch.home)
         yield
 
@@ -160,7 +173,7 @@ def _rollout(job: Job, result: "RunResult", model: str) -> Rollout:
     return Rollout(
         group=job.task.id,
         sample=job.sample,
-        rows=rows_of(result.trajectory, model),
+        rows=_rows(result.trajectory, model),
         reward=None,
         stop_reason=result.stop_reason,
         answer=result.answer,
@@ -170,23 +183,14 @@ def _rollout(job: Job, result: "RunResult", model: str) -> Rollout:
     )
 
 
-def rows_of(events: "Sequence[Event]", model: str) -> tuple[TrainRow, ...]:
-    """The rows of an episode. Raises ConfigError where the model does not tell the ids and log-probabilities."""
-    from workroom.trajectory.export.tokens import _Row
-
-    rows: list[_Row] = []
-    for event in events:
-        if event.type != "assistant":
-            continue
-        if event.tokens is None or len(event.tokens.logprobs) != len(event.tokens.completion):
-            raise ConfigError(
-                f"{model} does not tell the token ids and log-probabilities of what it samples, from which training "
-                "learns: serve it with vLLM or SGLang, or train a model that is loaded here"
-            )
-        if not rows or not rows[-1].goes_on_with(event.tokens):
-            rows.append(_Row(event.tokens.prompt))
-        rows[-1].add(event.tokens)
-    return tuple(TrainRow(tuple(row.prompt), tuple(row.response), tuple(row.mask), tuple(row.logprobs)) for row in rows)
+def _rows(events: "Sequence[Event]", model: str) -> tuple[TrainRow, ...]:
+    """The rows of the episode. Raises ConfigError where a turn of it has no token ids, or no log-probabilities."""
+    if any(event.type == "assistant" and event.tokens is None for event in events):
+        raise ConfigError(
+            f"{model} does not tell the token ids of what it samples, from which training learns: serve it with vLLM "
+            "or SGLang, or load it here"
+        )
+    return rows_of(events)
 
 
 def _calls(events: "Sequence[Event]") -> dict[str, int]:

@@ -38,7 +38,7 @@ class Meter:
     def change(self, old: What | None, new: What | None) -> None:
         """An episode goes from one thing to another, None: begins or ends."""
         now = time.monotonic()
-        held_up_by = next((what for what in _RANK if self._now[what]), "other")
+        held_up_by: What = next((what for what in _RANK if self._now[what]), "other")
         self.seconds[held_up_by] += now - self._since
         self._since = now
         if old is not None:

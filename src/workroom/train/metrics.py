@@ -17,12 +17,13 @@ def summarise(rollouts: "Sequence[Rollout]", meter: "Meter | None" = None) -> di
     """The figures of a batch: shares are of 1, times in seconds, and what is not told otherwise a mean of an episode.
 
     Of all episodes: `episodes` (their number), `dropped` (share), `stop/REASON` (shares). Of those with a reward:
-    `reward` and its `reward_std`, `success` (share of answers with full marks, whatever the episode earned),
-    `answered`, `clipped` (share that ran into a limit), `turns`, `sampled_tokens`, `observation_tokens` (what the
-    harness put between), `rows`, `tool_use` (share that called a tool other than submit), `tool_calls`, `calls/TOOL`,
-    `seconds`, `model_seconds`, `sandbox_seconds`. `groups` that can be learnt from, and `flat_groups`, the share of
-    them in which all earned the same. Of the batch's clock: `wall`, and what held it up, see `Meter`: `model_share`,
-    `sandbox_wait_share`.
+    `reward` and its `reward_std`, `success` (share that earned full marks), `right` (share whose answer has full marks,
+    be it that the episode ran into a limit and earned less), `answered`, `clipped` (share that ran into a limit),
+    `turns`, `sampled_tokens`, `observation_tokens` (what the harness put between), `rows`, `tool_use` (share that
+    called a tool other than submit), `tool_calls`, `calls/TOOL`, `seconds`, `model_seconds`, `sandbox_seconds`.
+
+    `groups` that can be learnt from, and `flat_groups`, the share of them in which all earned the same. Of the batch's
+    clock: `wall`, and what held it up, see `Meter`: `model_share`, `sandbox_wait_share`.
     """
     kept = [rollout for rollout in rollouts if rollout.reward is not None]
     rewards = [rollout.reward for rollout in kept if rollout.reward is not None]
@@ -32,7 +33,8 @@ def summarise(rollouts: "Sequence[Rollout]", meter: "Meter | None" = None) -> di
         "dropped": 1 - len(kept) / len(rollouts) if rollouts else 0.0,
         "reward": _mean(rewards),
         "reward_std": pstdev(rewards) if rewards else 0.0,
-        "success": _mean(succeeded(rollout) for rollout in kept),
+        "success": _mean(reward >= FULL for reward in rewards),
+        "right": _mean(rollout.components.get("grade", 0.0) >= FULL for rollout in kept),
         "answered": _mean(rollout.answer is not None for rollout in kept),
         "clipped": _mean(rollout.stop_reason in OVERLONG for rollout in kept),
         "turns": _mean(rollout.turns for rollout in kept),
@@ -57,11 +59,6 @@ def summarise(rollouts: "Sequence[Rollout]", meter: "Meter | None" = None) -> di
         figures |= {"wall": meter.wall, "model_share": meter.share("model")}
         figures["sandbox_wait_share"] = meter.share("sandbox")
     return figures
-
-
-def succeeded(rollout: "Rollout") -> bool:
-    """Whether its answer has full marks; where it was not graded, whether it earned them."""
-    return (rollout.components.get("grade", rollout.reward) or 0.0) >= FULL
 
 
 def _observed(rollout: "Rollout") -> int:

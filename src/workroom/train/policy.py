@@ -83,7 +83,7 @@ class PolicyModel:
             prompt,
             max_tokens=bound,
             temperature=self._temperature,
-            seed=sampling.seed if sampling is not None else None,
+            seed=_seed(sampling, messages),
         )
         duration = time.monotonic() - started
         text = self._chat.text(sampled.ids)
@@ -122,6 +122,14 @@ def room(name: str, prompt: Sequence[int], window: int, wanted: int) -> int:
             f"{name}: a prompt of {len(prompt)} tokens leaves no room for a reply in a window of {window}", window
         )
     return min(wanted, left)
+
+
+def _seed(sampling: Sampling | None, messages: Sequence[Message]) -> int | None:
+    """Another one for each turn: with the same one all turns of an episode would draw the same numbers, and a policy is
+    not learnt from draws that depend on each other."""
+    if sampling is None or sampling.seed is None:
+        return None
+    return sampling.seed + sum(message.role == "assistant" for message in messages)
 
 
 def spoken(text: str, tools: Sequence[ToolSpec], turn: int, *, cut: bool) -> tuple[Message, FinishReason]:

@@ -1,7 +1,7 @@
 """Rollouts: many episodes at a time, each one a run with the loop, tools and sandboxes of `workroom run`.
 
-An episode holds a slot only while its agent works. Some more episodes than there are slots are alive at a time, so that
-their sandboxes are opened, or emptied and closed, while those with a slot keep the model busy.
+Twice as many sandboxes as agents that work are there at a time, so that those of the next episodes are opened, and
+those of the last ones emptied and closed, while the others keep the model busy.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from workroom._outcome import slug
 from workroom.errors import ModelError, SandboxError, WorkroomError
-from workroom.train.episode import Job, Mode, play, settings
+from workroom.train.episode import Job, Mode, Places, play, settings
 from workroom.train.meter import Meter
 from workroom.train.rewards import PLANT
 from workroom.trajectory.files import replace_file, to_json
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "Rollouts"]
 
-_AHEAD = 2  # sandboxes that are open besides those that work, at least
 T = TypeVar("T")
 
 
@@ -45,8 +44,7 @@ class Rollouts:
         self._config = config
         self._reward = reward
         self._directory = directory
-        self._slots = asyncio.Semaphore(config.rollout.concurrency)
-        self._rooms = asyncio.Semaphore(config.rollout.concurrency + max(_AHEAD, config.rollout.concurrency // 4))
+        self._places = Places(config.rollout.concurrency, ahead=config.rollout.concurrency)
         self._batches = 0
 
     async def collect(
@@ -81,9 +79,7 @@ class Rollouts:
 
         async def make(number: int, job: Job) -> "Rollout":
             directory = place / f"{number:04d}-{slug(job.task.id)}-{job.sample}"
-            return await play(
-                job, self._model, resolved, self._reward, directory, meter=meter, room=self._rooms, slot=self._slots
-            )
+            return await play(job, self._model, resolved, self._reward, directory, meter=meter, places=self._places)
 
         try:
             rollouts = await _all(make(number, job) for number, job in enumerate(jobs, 1))

@@ -36,7 +36,8 @@ _DERIVED = ("run.json", "trajectory.json", "answer.txt")
 class RunDirectory:
     """One run on disk. Made by `create` (to be written) or `load` (to be read).
 
-    `run` is what `run.json` holds. `damaged` counts the lines of `events.jsonl` that could not be read.
+    `run` is what `run.json` holds. `damaged` counts the lines of `events.jsonl` that could not be read. `durable`: once
+    it is finished it outlasts a power failure, for which the disk is waited for.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class RunDirectory:
     events: "list[Event]" = field(default_factory=list)
     damaged: int = 0
     redactor: Redactor = field(default_factory=Redactor)
+    durable: bool = True
     _fd: int = -1
     _recorded_at: float = field(default_factory=time.monotonic)
 
@@ -196,8 +198,9 @@ class RunDirectory:
         self.write_trajectory()
         self.run |= {"files": len(entries), "finished": time.time()}
         self.run["status"] = status or _status(end)
-        self._sync()
-        self.save(durable=True)
+        if self.durable:
+            self._sync()
+        self.save(durable=self.durable)
         self.close()
         return cleaned
 

@@ -34,7 +34,7 @@ def _drawing(plot: "Plot") -> "Markup":
     """The SVG as part of the page: names of its own, so that two drawings do not share any, and colours of the page."""
     from markupsafe import Markup
 
-    from workroom.bench.report.plots import PAGE_COLOURS
+    from workroom.bench.report.style import PAGE_COLOURS
 
     svg = plot.svg[plot.svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

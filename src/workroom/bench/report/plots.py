@@ -1,62 +1,30 @@
 """The plots, drawn from the tables alone."""
 
-import io
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from workroom.bench.report.document import Plot
-from workroom.bench.report.table import Interval, Table, plain
-from workroom.errors import ConfigError
+from workroom.bench.report.style import (
+    LLM,
+    OTHERS,
+    SANDBOX,
+    SOFT,
+    WIDTH,
+    as_files,
+    legend,
+    name_rows,
+    styled,
+    whisker,
+)
+from workroom.bench.report.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK, _SOFT, _LINE = "#1c1d21", "#5b606b", "#dcdfe4"
-_LLM, _SANDBOX = "#7a828f", "#1f6feb"
-_OTHERS = ("#b25e09", "#1a7f4b", "#8a3ffc", "#b3261e")
-# In the page each colour is a variable of its style sheet, which has others for the dark.
-PAGE_COLOURS: Final = {
-    _INK: "--ink",
-    _SOFT: "--soft",
-    _LINE: "--line",
-    _LLM: "--llm",
-    _SANDBOX: "--sandbox",
-    **{colour: f"--other-{number}" for number, colour in enumerate(_OTHERS, 1)},
-}
-_WIDTH = 6.0  # inches
-_STYLE: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 11.0,
-    "text.color": _INK,
-    "text.parse_math": False,  # a suite may be called $x$
-    "axes.facecolor": "none",
-    "axes.edgecolor": _LINE,
-    "axes.labelcolor": _SOFT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.axisbelow": True,
-    "xtick.color": _SOFT,
-    "ytick.color": _INK,
-    "ytick.left": False,
-    "grid.color": _LINE,
-    "figure.constrained_layout.w_pad": 0.15,  # room for half of the last number
-    "legend.frameon": False,
-    "legend.handlelength": 1.2,
-    "legend.columnspacing": 1.2,
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "workroom",  # the same drawing gives the same file
-}
-
 
 def draw(tables: Sequence[Table]) -> Iterator[Plot]:
     """The plots of those tables that have something to draw. Raises ConfigError where matplotlib is missing."""
-    try:
-        from matplotlib import rc_context
-    except ImportError as error:
-        raise ConfigError(f"the plots need matplotlib ({error}): pip install 'workroom[bench]'") from error
     by_name = {table.name: table for table in tables}
     drawings: tuple[tuple[str, str, Callable[[Table], Figure | None]], ...] = (
         ("differences", "First arm less second arm, in points, with 95 % intervals", _differences),
@@ -66,20 +34,10 @@ def draw(tables: Sequence[Table]) -> Iterator[Plot]:
         ("throughput", "Where the time goes, in % of the seconds of the attempts", _time),
     )
     for name, title, function in drawings:
-        # Names in scripts that the font lacks are boxes in the picture and still text in the SVG.
-        with rc_context(_STYLE), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+        with styled():
             figure = function(by_name[name]) if name in by_name else None
             if figure is not None:
-                yield Plot(name, name, title, *_files(figure))
-
-
-def _files(figure: "Figure") -> tuple[str, bytes]:
-    svg, png = io.StringIO(), io.BytesIO()
-    nobody = {"Date": None, "Creator": None}
-    figure.savefig(svg, format="svg", metadata=nobody, facecolor="none")
-    figure.savefig(png, format="png", metadata={"Software": None}, facecolor="white", dpi=150)
-    return svg.getvalue(), png.getvalue()
+                yield Plot(name, name, title, *as_files(figure))
 
 
 def _rows(table: Table, *names: str) -> list[tuple[Any, ...]]:
@@ -92,7 +50,7 @@ def _rows(table: Table, *names: str) -> list[tuple[Any, ...]]:
 def _axes(rows: int, *, label: str) -> "tuple[Figure, Axes]":
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_WIDTH, 1.0 + 0.3 * rows), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.0 + 0.3 * rows), layout="constrained")
     axes = figure.subplots()
     axes.grid(axis="x")
     axes.set_xlabel(label)
@@ -102,20 +60,9 @@ def _axes(rows: int, *, label: str) -> "tuple[Figure, Axes]":
 
 def _colour(mode: str, modes: Sequence[str]) -> str:
     if mode in ("llm", "sandbox"):
-        return _LLM if mode == "llm" else _SANDBOX
+        return LLM if mode == "llm" else SANDBOX
     others = [other for other in modes if other not in ("llm", "sandbox")]
-    return _OTHERS[others.index(mode) % len(_OTHERS)]
-
-
-def _name_rows(axes: "Axes", names: Sequence[str]) -> None:
-    """The first row on top."""
-    axes.set_yticks(range(len(names)), [plain(name)[:45] for name in names])
-    axes.set_ylim(len(names) - 0.4, -0.6)
-
-
-def _legend(figure: "Figure") -> None:
-    """Above the axes, as far to the left as the names of the rows, since these take much of the width."""
-    figure.legend(loc="outside upper left", ncols=3)
+    return OTHERS[others.index(mode) % len(OTHERS)]
 
 
 def _differences(table: Table) -> "Figure | None":
@@ -124,19 +71,14 @@ def _differences(table: Table) -> "Figure | None":
         return None
     kinds = list(dict.fromkeys(row[1] for row in rows))
     figure, axes = _axes(len(rows), label="points")
-    axes.axvline(0, color=_SOFT, linewidth=1)
+    axes.axvline(0, color=SOFT, linewidth=1)
     for place, (_, kind, points, interval) in enumerate(rows):
         number = kinds.index(kind)
-        colour = _SANDBOX if kind == "sandbox − llm" else _OTHERS[number % len(_OTHERS)]
-        _whisker(axes, place, points, interval, colour)
+        colour = SANDBOX if kind == "sandbox − llm" else OTHERS[number % len(OTHERS)]
+        whisker(axes, place, points, interval, colour)
     many = len(kinds) > 1
-    _name_rows(axes, [f"{suite}: {kind}" if many else str(suite) for suite, kind, *_ in rows])
+    name_rows(axes, [f"{suite}: {kind}" if many else str(suite) for suite, kind, *_ in rows])
     return figure
-
-
-def _whisker(axes: "Axes", place: float, middle: float, interval: Interval, colour: str, label: str = "") -> None:
-    axes.plot([100 * interval.low, 100 * interval.high], [place, place], color=colour, linewidth=2)
-    axes.plot([100 * middle], [place], "o", color=colour, markersize=6, label=label or None)
 
 
 def _means(table: Table) -> "Figure | None":
@@ -149,11 +91,11 @@ def _means(table: Table) -> "Figure | None":
     told = set()
     for suite, mode, mean, interval in rows:
         place = suites.index(suite) + (modes.index(mode) - (len(modes) - 1) / 2) * 0.7 / len(modes)
-        _whisker(axes, place, mean, interval, _colour(mode, modes), "" if mode in told else mode)
+        whisker(axes, place, mean, interval, _colour(mode, modes), "" if mode in told else mode)
         told.add(mode)
-    _name_rows(axes, suites)
+    name_rows(axes, suites)
     axes.set_xlim(-2, 102)
-    _legend(figure)
+    legend(figure)
     return figure
 
 
@@ -163,11 +105,11 @@ def _capabilities(table: Table) -> "Figure | None":
     if not rows:
         return None
     figure, axes = _axes(round(1.6 * len(rows)), label="% of turns")
-    for number, (label, colour) in enumerate(zip(names.values(), (_OTHERS[0], _SANDBOX, _OTHERS[1]), strict=True)):
+    for number, (label, colour) in enumerate(zip(names.values(), (OTHERS[0], SANDBOX, OTHERS[1]), strict=True)):
         places = [place + (number - 1) * 0.26 for place in range(len(rows))]
         axes.barh(places, [100 * row[2 + number] for row in rows], 0.24, color=colour, label=label)
-    _name_rows(axes, _places(rows))
-    _legend(figure)
+    name_rows(axes, _places(rows))
+    legend(figure)
     return figure
 
 
@@ -192,13 +134,13 @@ def _stacked(rows: Sequence[tuple[Any, ...]], parts: Sequence[str], *, label: st
         return None
     figure, axes = _axes(len(rows), label=label)
     left = [0.0] * len(rows)
-    for number, (part, colour) in enumerate(zip(parts, (_LLM, _SANDBOX, _OTHERS[0]), strict=True), 2):
+    for number, (part, colour) in enumerate(zip(parts, (LLM, SANDBOX, OTHERS[0]), strict=True), 2):
         widths = [row[number] for row in rows]
         axes.barh(range(len(rows)), widths, 0.7, left=left, color=colour, label=part)
         left = [before + width for before, width in zip(left, widths, strict=True)]
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    _name_rows(axes, _places(rows))
-    _legend(figure)
+    name_rows(axes, _places(rows))
+    legend(figure)
     return figure
 
 

@@ -1,16 +1,18 @@
 """From a section of the configuration to the tasks of a training."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
+from workroom.bench.graders import check
 from workroom.errors import ConfigError
 from workroom.task import Task
 from workroom.train.config import DataSection
 from workroom.train.data import generated
 from workroom.train.data.layout import Document, document, files, mixed
-from workroom.train.data.prompt import complete
+from workroom.train.data.prompt import complete, suite
 from workroom.train.data.sources import Entry, check_ids, read_source
 from workroom.train.data.splits import NAMES, Splits, Taken, assign, check_leaks, mark
 
@@ -29,6 +31,14 @@ class _Context:
     def size(self) -> int:
         return len(self.entries)
 
+    @property
+    def source(self) -> str:
+        return self.entries[0].source
+
+    @property
+    def is_generated(self) -> bool:
+        return self.entries[0].kind is not None
+
 
 def build(section: DataSection, *, tell: Callable[[str], None]) -> Splits:
     """The tasks, the same for the same section and data. `tell` is told what was found and left out.
@@ -44,6 +54,7 @@ def build(section: DataSection, *, tell: Callable[[str], None]) -> Splits:
         else:
             entries += read_source(source, section.grader)
     check_ids(entries)
+    check(suite(), [entry.task for entry in entries])
     contexts = _contexts(entries, section, tell)
     assigned = assign(contexts, wanted, Random(f"{section.seed} splits"))
     splits = Splits(**{name: _tasks(name, assigned[name], section, tell) for name in NAMES})
@@ -65,7 +76,9 @@ def _contexts(entries: Sequence[Entry], section: DataSection, tell: Callable[[st
     for entry in entries:
         found = _documents(entry, section)
         question = mark(entry.task.prompt) or ""
-        key = (entry.source, *((each.name, each.marks) for each in found)) if found else (entry.source, question)
+        key: tuple[object, ...] = (entry.source, *((each.name, each.marks) for each in found))
+        if not found:
+            key = (entry.source, question)
         documents.setdefault(key, found)
         groups.setdefault(key, {}).setdefault((question, entry.task.answer, entry.task.choices), entry)
     kept = sum(map(len, groups.values()))
@@ -79,9 +92,9 @@ def _contexts(entries: Sequence[Entry], section: DataSection, tell: Callable[[st
 
 
 def _documents(entry: Entry, section: DataSection) -> tuple[Document, ...]:
-    found = tuple(
-        document(name, content, section.max_document, entry.where) for name, content in entry.task.documents.items()
-    )
+    given = entry.task.documents
+    limit = section.max_document if entry.kind is None else sys.maxsize  # an expert knows the files of generated ones
+    found = tuple(document(name, content, limit, entry.where) for name, content in given.items())
     count = sum(len(each.parts) for each in found)
     if count > section.max_documents:
         parts = f" of at most {section.max_document:,} characters" if count > len(found) else ""
@@ -96,21 +109,22 @@ def _tasks(
     name: str, taken: Sequence[Taken[_Context]], section: DataSection, tell: Callable[[str], None]
 ) -> list[Task]:
     """The tasks of a split, in a drawn order."""
+    pools: dict[str, dict[frozenset[str], Document]] = {}
+    for entry in taken:
+        pool = pools.setdefault(entry.context.source, {})
+        pool.update((each.marks, each) for each in entry.context.documents)
+    others = {source: list(pool.values()) for source, pool in pools.items()}
     tasks: list[Task] = []
     fewest = section.distractors
-    pool: dict[str, list[Document]] = {}
-    for entry in taken:
-        pool.setdefault(entry.context.entries[0].source, []).extend(entry.context.documents)
     for number, entry in enumerate(taken):
-        laid = entry.context.documents
-        source, kind = entry.context.entries[0].source, entry.context.entries[0].kind
-        if entry.count and len(laid) == 1 and kind is None and section.distractors:
+        context, laid = entry.context, entry.context.documents
+        if entry.count and len(laid) == 1 and not context.is_generated:
             random = Random(f"{section.seed} {name} {number}")
-            laid = tuple(mixed(laid[0], pool[source], section.distractors, section.max_documents, random))
+            laid = tuple(mixed(laid[0], others[context.source], section.distractors, section.max_documents, random))
             fewest = min(fewest, len(laid) - 1)
         tasks += _laid_out(entry, files(laid), section.examples)
     if fewest < section.distractors:
-        tell(f"data: some contexts of {name} have but {fewest} distractors and not {section.distractors}")
+        tell(f"data: some contexts of {name} have only {fewest} distractors, not {section.distractors}")
     Random(f"{section.seed} {name}").shuffle(tasks)
     return tasks
 

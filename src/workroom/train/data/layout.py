@@ -1,7 +1,7 @@
 """How a context lies in a sandbox: documents in files with safe names, long ones in parts, with others between."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from random import Random
@@ -53,28 +53,37 @@ def files(documents: Sequence[Document]) -> dict[str, str | bytes]:
     return found
 
 
-def mixed(own: Document, others: Iterable[Document], count: int, most: int, random: Random) -> list[Document]:
-    """The document among `count` others, in a drawn order: none that has its text, or a part of it, in it.
+def mixed(own: Document, pool: Sequence[Document], count: int, most: int, random: Random) -> list[Document]:
+    """The document among `count` others of the pool, in a drawn order: none that has its text, or a part of it, in it.
 
     No more than `most` files altogether; fewer others where there are not so many.
     """
-    pool = sorted({other.marks: other for other in others}.values(), key=lambda other: sorted(other.marks))
-    random.shuffle(pool)
-    chosen = [own]
+    text = own.text
+    chosen, used = [own], own.marks
     room = most - len(own.parts)
-    for other in pool:
-        if len(chosen) > count:
+    for other in _drawn(pool, random):
+        if len(chosen) > count or room < 1:
             break
-        if len(other.parts) <= room and not _alike(own, other):
+        if len(other.parts) <= room and other.marks and not other.marks & used and not _is_within(text, other.text):
             chosen.append(other)
+            used |= other.marks
             room -= len(other.parts)
     random.shuffle(chosen)
     return chosen
 
 
-def _alike(one: Document, other: Document) -> bool:
-    first, second = one.text, other.text
-    return not other.marks or bool(one.marks & other.marks) or bool(first and (first in second or second in first))
+def _drawn(pool: Sequence[Document], random: Random) -> Iterator[Document]:
+    """All of the pool in a drawn order; of a large one no more is drawn than is asked for."""
+    seen: set[int] = set()
+    while len(seen) < len(pool):
+        index = random.randrange(len(pool))
+        if index not in seen:
+            seen.add(index)
+            yield pool[index]
+
+
+def _is_within(one: str, other: str) -> bool:
+    return bool(one and other) and (one in other or other in one)
 
 
 def _text(content: Content) -> str | bytes:

@@ -12,11 +12,10 @@ from workroom.bench.hub import fields_of
 from workroom.bench.suite import Source
 from workroom.errors import ConfigError
 
-AUTHORS: Final = ("problem_statement", "ground_truth")
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "id": ("id", "_id", "qid", "question_id"),
     "question": ("question", "problem_statement", "problem", "query", "prompt", "Q"),
-    "answer": ("answer", "ground_truth", "answers", "target", "A"),
+    "answer": ("answer", "ground_truth", "answers", "answerKey", "target", "A"),
     "choices": ("choices", "options"),
     "documents": ("documents", "input_files", "context", "passage", "article", "document", "text"),
 }
@@ -33,6 +32,11 @@ def expanded(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for number, question in enumerate(_listed(row[name]), 1):
         own = {"id": f"{rest['id']}-{number}"} if "id" in rest else {}
         yield {**rest, **question, **own}
+
+
+def is_foreign(row: Mapping[str, Any]) -> bool:
+    """Whether a column of it is called as other sets call it. What is misspelt in our own schema is no such row."""
+    return any(name in row and name != field for field, names in _COLUMNS.items() for name in names)
 
 
 def fields(row: Mapping[str, Any], where: str) -> dict[str, Any]:

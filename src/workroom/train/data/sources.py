@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from workroom.bench.data import files_of, read_items
-from workroom.bench.graders import check
 from workroom.bench.hub import rows_of
 from workroom.bench.items import Item
 from workroom.bench.suite import Source
@@ -39,14 +38,13 @@ class Entry:
 def read_source(source: str, grader: str | None = None) -> list[Entry]:
     """The questions of one source, in the order of the data. `grader`: of all, in place of what the data say.
 
-    Raises ConfigError for what cannot be read, has no answer, or is malformed, and for graders that do not exist.
+    Raises ConfigError for what cannot be read, has no answer, or is malformed.
     """
     entries = []
     for item in _hub(source) if source.startswith("hub:") else _local(source):
         fields = dict(item.fields)
         fields["grader"] = grader or fields.get("grader") or _grader(fields)
         task = replace(item, fields=fields).task(suite())
-        check(suite(), [task])
         entries.append(Entry(task, item.where, source))
     return entries
 
@@ -68,11 +66,16 @@ def _grader(fields: dict[str, Any]) -> str:
 
 
 def _local(source: str) -> Iterator[Item]:
-    for path in files_of(Path(source).expanduser()):
+    place = Path(source).expanduser()
+    if not place.exists():
+        raise ConfigError(
+            f"there is no data source {source!r}: give a file or folder of JSON lines, hub:NAME, or generated:facts"
+        )
+    for path in files_of(place):
         for item in read_items(path):
             row = item.fields
             several = list(rows.expanded(row))
-            if len(several) == 1 and several[0] is row and not any(name in row for name in rows.AUTHORS):
+            if several[0] is row and not rows.is_foreign(row):
                 yield item
                 continue
             for number, question in enumerate(several, 1):

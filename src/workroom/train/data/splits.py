@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Final, Generic, Protocol, TypeVar
@@ -83,8 +84,9 @@ def components(contexts: Sequence[G]) -> list[list[G]]:
 def assign(contexts: Sequence[G], wanted: Mapping[str, int], random: Random) -> dict[str, list[Taken[G]]]:
     """The contexts of each split, so that it has the wanted number of questions and none shares a document.
 
-    What is over in a set of contexts of which one split needs only some is left out. Raises ConfigError where there is
-    too little for all.
+    What is over in a set of contexts of which one split needs only some is left out; sets that no split needs are dealt
+    out with no question of theirs, since their documents may lie beside others. Raises ConfigError where there is too
+    little for all.
     """
     sets = components(contexts)
     left = list(sets)
@@ -110,6 +112,8 @@ def assign(contexts: Sequence[G], wanted: Mapping[str, int], random: Random) -> 
                 need -= found[name][-1].count
         if need:
             raise _too_few(sets, wanted)
+    for name, group in zip(cycle(name for name in NAMES if wanted[name]), left, strict=False):
+        found[name] += [Taken(context, 0) for context in group]
     return found
 
 
@@ -129,13 +133,17 @@ def check_leaks(splits: Splits) -> None:
     """
     documents: dict[str, tuple[str, Task]] = {}
     questions: dict[tuple[str, ...], tuple[str, Task]] = {}
+    marks: dict[Content, str | None] = {}  # tasks of a context have the same files
     for name, tasks in splits.items():
         for task in tasks:
+            context = []
             for document, content in task.documents.items():
-                if found := mark(content):
+                if content not in marks:
+                    marks[content] = mark(content)
+                if found := marks[content]:
                     _compare(documents.setdefault(found, (name, task)), (name, task), f"the document {document}")
-            context = sorted(filter(None, map(mark, task.documents.values())))
-            asked = (*(" ".join(text.split()) for text in _asked(task)), *context)
+                    context.append(found)
+            asked = (*(" ".join(text.split()) for text in _asked(task)), *sorted(context))
             _compare(questions.setdefault(asked, (name, task)), (name, task), "the question with its answer")
 
 

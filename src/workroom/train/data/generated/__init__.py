@@ -1,8 +1,8 @@
 """Made-up contexts with questions on them: as many as are wanted, the same for the same seed.
 
 `generated:facts` is a mix of all kinds, and each kind is a source of its own; `generated:lookup` is the easiest. Names
-are of syllables, so that no model knows them; nothing of an answer stands in the first two lines of a file, which a
-compact prompt shows.
+are of syllables, so that no model knows them; no record stands in the first two lines of a file, which a compact
+prompt shows.
 """
 
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ def entries(source: str, count: int, section: DataSection) -> list[Entry]:
         for index, question in enumerate(made.questions, 1):
             task = Task(
                 question.text,
-                id=f"{name}-{section.seed}-{number}" + (f"-{index}" if each > 1 else ""),
+                id=f"{kind}-{section.seed}-{number}" + (f"-{index}" if each > 1 else ""),
                 domain="generated",
                 documents=made.documents,
                 answer=question.answer,

@@ -37,7 +37,7 @@ def make(random: Random, count: int) -> Made:
     def lowest(random: Random) -> Question:
         station = random.choice(known)
         date = min((level, date) for date, _, there, level in readings if there == station)[1]
-        look = f"grep station={station} documents/* | sort -t= -k3 -n | head -n 1"
+        look = f"grep -H station={station} documents/* | sort -t= -k3 -n | head -n 1"
         text = f"On which date was the level of the station {station} lowest? Give the date as YYYY-MM-DD."
         return Question(text, date, (look,))
 
@@ -53,7 +53,7 @@ def make(random: Random, count: int) -> Made:
         look = f"cat documents/* | awk -F= '$3 > {bound}' | wc -l"
         return Question(f"How many readings in all logs have a level above {bound}?", str(right), (look,))
 
-    def times(random: Random) -> Question:
+    def when(random: Random) -> Question:
         date, _, station, _ = random.choice(readings)
         right = [time for day, time, there, _ in readings if day == date and there == station]
         wrong = [time for day, time, there, _ in readings if day == date and there != station]
@@ -63,4 +63,4 @@ def make(random: Random, count: int) -> Made:
         text = f"At which of these times of {date} is there a reading of the station {station}? Give all."
         return several(random, text, *asked, f"grep station={station} documents/{date}.log")
 
-    return Made(documents, distinct(random, count, [reading, highest, lowest, total, above, times]))
+    return Made(documents, distinct(random, count, [reading, highest, lowest, total, above, when]))

@@ -1,0 +1,160 @@
+"""A small HTTP/1.1 server for JSON on this machine: h11 does the protocol, asyncio the sockets."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import h11
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HOST = "127.0.0.1"
+MOST = 64 << 20  # bytes of a request's body
+_PIECE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`path` without its query. Names of `headers` are in lower case."""
+
+    method: str
+    path: str
+    headers: "Mapping[str, str]" = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class HttpServer:
+    """Answers requests with `handler`, which must not raise; it is cancelled where the client goes away meanwhile.
+
+    Listens on loopback only, on a `port` that the system chooses unless one is given. Use as a context manager.
+    """
+
+    def __init__(self, handler: Handler, *, port: int = 0) -> None:
+        self.port = port
+        self._handler = handler
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Raises OSError where the port is taken."""
+        self._server = await asyncio.start_server(self._accept, HOST, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        connections = list(self._connections)
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+        await server.wait_closed()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            await _Connection(self._handler, reader, writer).serve()
+        except (OSError, asyncio.CancelledError):
+            return  # the client is gone, or the server closes: asyncio would report either
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
+class _Connection:
+    """One client's connection, request after request."""
+
+    def __init__(self, handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._handler = handler
+        self._reader = reader
+        self._writer = writer
+        self._http = h11.Connection(h11.SERVER)
+
+    async def serve(self) -> None:
+        try:
+            while (request := await self._read()) is not None:
+                response = await self._answer(request)
+                if response is None:
+                    return
+                await self._send(response)
+                if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+                    return
+                self._http.start_next_cycle()
+        except h11.RemoteProtocolError as error:
+            if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+                await self._send(Response(error.error_status_hint, b""))
+
+    async def _read(self) -> Request | None:
+        """The next request whole, None where there is no more."""
+        head: h11.Request | None = None
+        body = bytearray()
+        while True:
+            event = self._http.next_event()
+            if event is h11.NEED_DATA:
+                if self._http.they_are_waiting_for_100_continue:
+                    go_on = h11.InformationalResponse(status_code=100, headers=[], reason="Continue")
+                    self._write(self._http.send(go_on))
+                self._http.receive_data(await self._reader.read(_PIECE))
+            elif isinstance(event, h11.Request):
+                head = event
+            elif isinstance(event, h11.Data):
+                body += event.data
+                if len(body) > MOST:
+                    raise h11.RemoteProtocolError("the body is too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            elif isinstance(event, h11.EndOfMessage) and head is not None:
+                headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
+                path = head.target.decode("latin-1").partition("?")[0]
+                return Request(head.method.decode("latin-1"), path, headers, bytes(body))
+            else:  # the connection is closed
+                return None
+
+    async def _answer(self, request: Request) -> Response | None:
+        """What the handler answers, None where the client has gone away before."""
+        handling = asyncio.ensure_future(self._handler(request))
+        listening = asyncio.ensure_future(self._reader.read(_PIECE))
+        try:
+            await asyncio.wait((handling, listening), return_when=asyncio.FIRST_COMPLETED)
+            if listening.done():
+                if not (data := listening.result()):
+                    return None
+                self._http.receive_data(data)  # the next request already
+            return await handling
+        finally:
+            handling.cancel()
+            listening.cancel()
+            await asyncio.gather(handling, listening, return_exceptions=True)
+
+    async def _send(self, response: Response) -> None:
+        headers = [("Content-Type", response.content_type), ("Content-Length", str(len(response.body)))]
+        reason = HTTPStatus(response.status).phrase.encode()
+        self._write(self._http.send(h11.Response(status_code=response.status, headers=headers, reason=reason)))
+        self._write(self._http.send(h11.Data(response.body)))
+        self._write(self._http.send(h11.EndOfMessage()))
+        await self._writer.drain()
+
+    def _write(self, data: bytes | None) -> None:
+        if data:
+            self._writer.write(data)
