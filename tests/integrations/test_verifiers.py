@@ -23,10 +23,12 @@ TASKS = {
     "endless": "What is the code of the door at the end?",
     "broken": "What is the code of the broken door?",
     "large": "What is the code of the large door?",  # its document is larger than the disk
+    "ungraded": "What is the code of the door that nobody grades?",
 }
 FAILURES = {
     "broken": ("ProviderError", "the engine is out of order"),
     "large": ("SandboxError", "cannot be put into the sandbox"),
+    "ungraded": ("TaskError", "the answer could not be graded: the task has no answer_range"),
 }
 CONTENTS = {"right": "code: 4711\n", "large": "x" * (5 << 20)}
 
@@ -41,7 +43,7 @@ def data(tmp_path: Path) -> Path:
             "id": name,
             "question": question,
             "answer": "4711",
-            "grader": "exact",
+            "grader": "chemiq:range" if name == "ungraded" else "exact",
             "documents": [
                 {"name": "doors.txt", "text": CONTENTS.get(name, "code: 1147\n")},
                 {"name": "more/notes.md", "text": "nothing\u2028here\n"},
@@ -118,7 +120,10 @@ def test_rewards_are_those_of_the_graders_and_failures_are_none(data: Path) -> N
         assert left["stop_reason"] == ("max_turns" if name == "endless" else "submitted")
         assert left["answer"].strip() == ("4711" if name == "right" else "1147")
         assert outcome["score"] == (1.0 if name == "right" else 0.0)
-        assert trace["metrics"]["turns"] == (3 if name == "endless" else 2)
+        assert trace["metrics"]["turns"] == (turns := 3 if name == "endless" else 2)
+        # One conversation: what our loop sends in a turn goes on from what it sent in the one before.
+        assert [node.get("parent") for node in trace["nodes"]] == [None, *range(len(trace["nodes"]) - 1)]
+        assert sum(node["message"]["role"] == "assistant" for node in trace["nodes"]) == turns
         assert (Path(left["run"]) / "trajectory.json").is_file()
     assert keys == {"Bearer sk-of-the-test"}
 
