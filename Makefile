@@ -8,7 +8,9 @@ VERIFIERS := .venv-verifiers
 EXAMPLE := examples/station-logs
 WORKERS ?= 3 # the tests wait a lot: one more than two cores
 ECOSYSTEM := tests/integrations
-TORCH ?= torch==2.13.0 # whichever build this machine's pip finds: for a CPU it is 200 MB, for a GPU several GB
+# What only the builds of torch for a GPU bring along.
+OF_TORCH := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc \
+  cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
   --custom-compile-command "make lock"
 
@@ -41,7 +43,7 @@ $(VENV)/.ecosystem: $(ECOSYSTEM)/inspect.lock $(ECOSYSTEM)/mini-swe-agent.lock $
 # What `workroom train` needs. Its lock has everything but torch, whose builds differ from machine to machine.
 $(VENV)/.training: $(ECOSYSTEM)/train.lock $(VENV)/.ecosystem
 	@echo "· torch and the trainers"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check $(TORCH)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r $(ECOSYSTEM)/train.in
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
@@ -97,6 +99,8 @@ lock: $(BIN)/python ## renews the lock files from pyproject.toml
 	$(BIN)/python -m pip install -qq uv
 	$(COMPILE) pyproject.toml --all-extras --group dev -o $(VENV)/all.lock # one solution, of which each lock is a part
 	$(COMPILE) pyproject.toml --extra local --extra bench --extra ray --group dev --constraint $(VENV)/all.lock -o requirements.lock
+	$(COMPILE) pyproject.toml --extra train --constraint requirements.lock --constraint $(ECOSYSTEM)/train.in \
+	  $(patsubst %,--no-emit-package %,$(OF_TORCH)) -o $(ECOSYSTEM)/train.lock
 	$(COMPILE) pyproject.toml --extra inspect --constraint requirements.lock -o $(ECOSYSTEM)/inspect.lock
 	echo mini-swe-agent | $(COMPILE) - --no-deps -o $(ECOSYSTEM)/mini-swe-agent.lock
 	printf 'verifiers==0.4.0\nmath-verify==0.9.0\n' | $(COMPILE) pyproject.toml - -o $(ECOSYSTEM)/verifiers.lock
