@@ -19,8 +19,6 @@ from workroom.train.engines.verl_data import from_json, to_json
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get(verl.VARIABLE) or ROOT / ".venv-verl" / "bin" / "python")
-TASK = Task("Which?", id="one", answer="red", choices=("red", "blue"), grader="exact", meta={"n": [1, None]})
-SPLITS = Splits([TASK] * 8, [TASK], [])
 
 
 def config(**sections: Any) -> TrainConfig:
@@ -28,22 +26,46 @@ def config(**sections: Any) -> TrainConfig:
     return TrainConfig.model_validate({"engine": "verl", "model": model, **sections})
 
 
-def in_verl(what: str, place: Path) -> Any:
-    """What the worker found, run by the interpreter of verl's environment."""
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the worker reads and writes; its policy lies in `policy`."""
+    return tmp_path_factory.mktemp("verl")
+
+
+@pytest.fixture(scope="module")
+def found(place: Path) -> Any:
+    """What the worker found, run once by the interpreter of verl's environment: importing verl takes its time."""
     if not PYTHON.exists():
         pytest.skip(f"there is no environment with verl: {PYTHON}")
+    overrides = {
+        "paper": verl.flags(PAPER, place, variables={"PYTHONPATH": "/a:/b"}),
+        "seed": verl.flags(_with_policy(SEED, place), place),
+        "grpo": verl.flags(GRPO, place / ODD, resume=True),
+    }
+    (place / "overrides.json").write_text(json.dumps(overrides))
+    (place / "settings.json").write_text(_with_policy(SMALL, place).model_dump_json())
     variables = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST"))},
         "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_CACHE": str(place / "cache"),
-        "RAY_USAGE_STATS_ENABLED": "0",
     }
-    command = [PYTHON, "-m", "tests.train.verl_worker", what, place]
+    command = [PYTHON, "-m", "tests.train.verl_worker", place]
     done = subprocess.run(command, cwd=place, env=variables, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads((place / "found.json").read_text())
 
+
+@pytest.fixture(scope="module")
+def played(found: Any) -> Any:
+    return found["played"]
+
+
+def _with_policy(settings: TrainConfig, place: Path) -> TrainConfig:
+    return settings.model_copy(update={"model": settings.model.model_copy(update={"path": str(place / "policy")})})
+
+
+ODD = "it's, {a} = $place\\"
 
 # The figures of `configs/paper.toml` and `configs/seed-ppo.toml`.
 LONG = {"group": 8, "context": 81_920, "max_tokens": 65_536, "max_turns": 100, "concurrency": 64}
@@ -87,17 +109,17 @@ GRPO = config(
 )
 
 
-def test_the_configuration_is_one_that_verl_takes_and_means_the_same(tmp_path: Path) -> None:
-    """Every key is in verl's own files, and its trainer's first check passes."""
-    odd = tmp_path / "it's, {a} = $place\\"
-    made = {
-        "paper": verl.flags(PAPER, tmp_path, variables={"PYTHONPATH": "/a:/b"}),
-        "seed": verl.flags(SEED, tmp_path),
-        "grpo": verl.flags(GRPO, odd, resume=True),
-    }
-    (tmp_path / "overrides.json").write_text(json.dumps(made))
-    found = in_verl("check", tmp_path)
+SMALL = config(
+    rollout={"max_turns": 3, "max_tokens": 300, "context": 4096, "memory": "256m", "concurrency": 2, "group": 2},
+    algorithm={"prompts": 1},
+    data={"train": 1, "validation": 1},
+    output={"samples": 1},
+)
 
+
+def test_the_configuration_is_one_that_verl_takes_and_means_the_same(found: Any, place: Path) -> None:
+    """Every key is in verl's own files, and its trainer's first check passes."""
+    found = found["composed"]
     paper = found["paper"]
     actor, rollout = paper["actor_rollout_ref"]["actor"], paper["actor_rollout_ref"]["rollout"]
     assert (paper["algorithm"]["adv_estimator"], paper["algorithm"]["use_kl_in_reward"]) == ("rloo", False)
@@ -110,7 +132,7 @@ def test_the_configuration_is_one_that_verl_takes_and_means_the_same(tmp_path: P
     assert rollout["calculate_log_probs"] is True
     assert (rollout["max_model_len"], rollout["log_prob_max_token_len_per_gpu"]) == (81_920, 81_920)
     assert rollout["val_kwargs"] == rollout["val_kwargs"] | {"temperature": 0.7, "do_sample": True, "n": 1}
-    assert rollout["agent"]["agent_loop_config_path"] == str(tmp_path / "agent.yaml")
+    assert rollout["agent"]["agent_loop_config_path"] == str(place / "agent.yaml")
     assert paper["actor_rollout_ref"]["model"]["enable_gradient_checkpointing"] is True
     trainer = paper["trainer"]
     assert (trainer["total_training_steps"], trainer["test_freq"], trainer["save_freq"]) == (150, 10, 5)
@@ -125,7 +147,7 @@ def test_the_configuration_is_one_that_verl_takes_and_means_the_same(tmp_path: P
     assert seed["actor_rollout_ref"]["actor"]["ppo_mini_batch_size"] == critic["ppo_mini_batch_size"] == 16
     assert (critic["optim"]["lr"], critic["cliprange_value"], critic["optim"]["clip_grad"]) == (2e-5, 0.4, 1.0)
     assert (critic["longest"], critic["ppo_max_token_len_per_gpu"]) == (81_920, 81_920)
-    assert critic["model"]["path"] == "some/model"
+    assert critic["model"]["path"] == str(place / "policy")
 
     grpo = found["grpo"]
     actor = grpo["actor_rollout_ref"]["actor"]
@@ -138,23 +160,9 @@ def test_the_configuration_is_one_that_verl_takes_and_means_the_same(tmp_path: P
     trainer = grpo["trainer"]
     assert (trainer["n_gpus_per_node"], trainer["nnodes"], trainer["logger"]) == (4, 2, ["console"])
     assert (trainer["val_before_train"], trainer["test_freq"], trainer["resume_mode"]) == (False, -1, "auto")
-    assert trainer["default_local_dir"] == str(odd / "checkpoints")
+    assert trainer["default_local_dir"] == str(place / ODD / "checkpoints")
     assert (grpo["algorithm"]["gamma"], trainer["rollout_data_dir"]) == (0.5, None)
     assert actor["fsdp_config"]["param_offload"] is True
-
-
-@pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    place = tmp_path_factory.mktemp("verl")
-    settings = config(
-        model={"path": str(place / "policy")},
-        rollout={"max_turns": 3, "max_tokens": 300, "context": 4096, "memory": "256m", "concurrency": 2, "group": 2},
-        algorithm={"prompts": 1},
-        data={"train": 1, "validation": 1},
-        output={"samples": 1},
-    )
-    (place / "settings.json").write_text(settings.model_dump_json())
-    return in_verl("play", place)
 
 
 def test_verl_gets_an_episode_in_a_real_sandbox_as_it_was_sampled(played: Any) -> None:
@@ -208,7 +216,13 @@ def test_rewards_modes_and_failures(played: Any) -> None:
     overlong = played["rewards"]["overlong"]
     assert (overlong["overlong"], overlong["submitted"], overlong["acc"]) == (1.0, 0.0, 0.0)
     assert played["recovered"] == 1.0, "a call that failed once is made again"
-    assert played["no logprobs"].startswith("ConfigError: verl's server does not tell the log-probability")
+    assert played["left out"] == [[], []]
+    heard = "\n".join(played["heard"])
+    assert "verl's server does not tell the log-probability of each token" in heard
+    assert "verl's server broke off a turn (aborted)" in heard
+    older, blind = played["refused"]
+    assert "leave trainer.use_v1 at true" in older
+    assert "leave actor_rollout_ref.rollout.calculate_log_probs at true" in blind
 
 
 def test_a_rollout_of_several_rows_and_one_that_is_dropped(played: Any) -> None:
@@ -228,13 +242,8 @@ def test_a_task_survives_being_a_row(tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_bytes(b"\xfe\n")
     task = Task("q \ud800 ü\u2028", documents={"a": "text\r\n", "b/c": b"\x00", "d": file}, meta={"x": {"y": 1.5}})
-    assert from_json(to_json(task)) == Task(
-        **{**_fields(task), "documents": {"a": "text\r\n", "b/c": b"\0", "d": b"\xfe\n"}}
-    )
-
-
-def _fields(task: Task) -> dict[str, Any]:
-    return {name: getattr(task, name) for name in task.__dataclass_fields__}
+    read = replace(task, documents={"a": "text\r\n", "b/c": b"\0", "d": b"\xfe\n"})
+    assert from_json(to_json(task)) == read
 
 
 def test_rows_are_for_verl_and_validation_is_in_both_modes(tmp_path: Path) -> None:
@@ -300,7 +309,7 @@ def test_an_environment_without_verl_is_told(
     python = interpreter(tmp_path, WORKS | found)
     monkeypatch.setenv(verl.VARIABLE, str(python))
     with pytest.raises(ConfigError) as caught:
-        verl.launch(config(), SPLITS, tmp_path / "training")
+        verl.launch(config(), tmp_path / "training")
     assert str(caught.value).startswith(says.format(python=python))
     assert not (tmp_path / "training").exists(), "nothing was begun"
 
@@ -319,25 +328,53 @@ def test_the_real_probe_finds_that_there_is_no_gpu_here() -> None:
         verl.environment(sys.executable)
 
 
+CHECKPOINT = """
+mkdir -p checkpoints/global_step_20/actor/huggingface
+echo weights > checkpoints/global_step_20/actor/huggingface/model.safetensors
+printf 20 > checkpoints/latest_checkpointed_iteration.txt
+"""
+
+
 def test_verl_is_started_with_the_settings_and_what_it_reads(tmp_path: Path) -> None:
     directory = tmp_path / "training"
-    python = interpreter(tmp_path, WORKS, 'pwd > where; printf "%s\\n" "$@" > asked')
+    python = interpreter(tmp_path, WORKS, 'pwd > where; printf "%s\\n" "$@" > asked' + CHECKPOINT)
     reward = tmp_path / "own.py"
     told: list[str] = []
-    verl.launch(config(reward={"custom": f"{reward}:f"}), SPLITS, directory, python=python, tell=told.append)
-    assert told == ["verl 0.9.1 on 2 GPUs of this machine"]
+    settings = config(reward={"custom": f"{reward}:f"}, data={"train": 8, "validation": 2, "test": 2})
+    assert verl.launch(settings, directory, python=python, tell=told.append)
+    assert told[-1] == "verl 0.9.1 on 2 GPUs of this machine"
     assert Path((directory / "where").read_text().strip()) == directory
     asked = (directory / "asked").read_text().splitlines()
     assert asked[:2] == ["-m", "verl.trainer.main_ppo"]
     assert "trainer.n_gpus_per_node=2" in asked
+    assert "trainer.resume_mode='disable'" in asked
     place = "+ray_kwargs.ray_init.runtime_env.env_vars"
     assert f"{place}.VERL_FILE_LOGGER_PATH='{directory}/verl-0001.jsonl'" in asked
     assert any(line.startswith(f"{place}.PYTHONPATH='{ROOT / 'src'}") for line in asked)
     [agent] = json.loads((directory / "agent.yaml").read_text())
     assert (agent["name"], agent["place"]) == ("workroom", str(directory))
     assert TrainConfig.model_validate_json((directory / "config.json").read_text()).reward.custom == f"{reward}:f"
+    assert (directory / "model" / "model.safetensors").read_text() == "weights\n"
+
+    before = (directory / "data" / "train.jsonl").read_bytes()
+    (directory / "verl-0001.jsonl").touch()
+    other = settings.model_copy(update={"data": settings.data.model_copy(update={"seed": 1})})
+    assert verl.launch(other, directory, python=python, tell=told.append)
+    asked = (directory / "asked").read_text().splitlines()
+    assert "trainer.resume_mode='auto'" in asked, "a checkpoint is gone on from"
+    assert f"{place}.VERL_FILE_LOGGER_PATH='{directory}/verl-0002.jsonl'" in asked
+    assert (directory / "data" / "train.jsonl").read_bytes() == before
+
+
+def test_verl_that_fails_and_verl_that_is_to_stop(tmp_path: Path) -> None:
+    settings = config(data={"train": 8, "validation": 0, "test": 1})
     with pytest.raises(WorkroomError, match="verl ended with exit code 3"):
-        verl.launch(config(), SPLITS, directory, python=interpreter(tmp_path, WORKS, "exit 3"), tell=told.append)
+        verl.launch(settings, tmp_path / "a", python=interpreter(tmp_path, WORKS, "exit 3"))
+    python = interpreter(tmp_path, WORKS, "echo $$ > process; trap 'echo > asked; exit 130' INT; sleep 60 & wait")
+    assert not verl.launch(settings, tmp_path / "b", python=python, stopping=(tmp_path / "b" / "process").exists)
+    assert (tmp_path / "b" / "asked").exists(), "it could end by itself"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "b" / "process").read_text()), 0)
 
 
 def test_figures_of_a_training_that_was_resumed(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 a model, which needs a GPU, is played."""
 
 import asyncio
-import importlib
 import json
 import logging
 import sys
@@ -10,24 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from tests.train.tokens import Played, tokenizer
-from workroom.errors import ConfigError
 from workroom.task import Task
 from workroom.train.config import TrainConfig
 from workroom.train.data import Splits
 from workroom.train.engines import verl
 
-LOOK = "I look.\n```bash\ncat documents/*\n```\nObservation:\nmade up"
+LOOK = "I look.\n```bash\ncat documents/a/x.txt\n```\nObservation:\nmade up"
 SAY = "```bash\necho red > answer.txt\nsubmit\n```"
-PAINT = Task(
-    "Which colour?", id="paint", answer="red", grader="exact", documents={"a/x.txt": "It is red.\n", "y.bin": b"\xff\0"}
-)
+DOCUMENTS = {"a/x.txt": "It is red.\n", "y.txt": "It is not blue.\n"}
+PAINT = Task("Which colour?", id="paint", answer="red", grader="exact", documents=DOCUMENTS)
 
 
 class Server:
     """verl's client of its servers: plays a task's replies, and notes what it was asked."""
 
-    def __init__(self, tokens: Any, *replies: Any, fails: int = 0, logprobs: bool = True, stop: str = "completed"):
-        self.played = Played(tokens, *replies)
+    def __init__(
+        self,
+        tokens: Any,
+        *replies: Any,
+        fails: int = 0,
+        logprobs: bool = True,
+        stop: str = "completed",
+        ends: bool = True,
+    ):
+        self.played = Played(tokens, *(replies if ends else (tokens.encode(text) for text in replies)))
         self.asked: list[dict[str, Any]] = []
         self.fails = fails
         self.logprobs = logprobs
@@ -83,14 +88,9 @@ class Stage:
     """A training's directory, verl's worker that makes its agent loops, and what these gave."""
 
     def __init__(self, place: Path) -> None:
-        from transformers import LlamaConfig
         from verl.experimental.agent_loop import AgentLoopWorker
 
-        self.place = place
         self.tokens = tokenizer()
-        policy = place / "policy"
-        self.tokens.save_pretrained(policy)
-        LlamaConfig(vocab_size=len(self.tokens), hidden_size=8, num_hidden_layers=1).save_pretrained(policy)
         config = TrainConfig.model_validate_json((place / "settings.json").read_text())
         directory = place / "training"
         verl.prepare(config, Splits([PAINT], [PAINT], []), directory)
@@ -130,6 +130,12 @@ async def play(stage: Stage) -> dict[str, Any]:
     """The episodes that the test looks at."""
     from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
 
+    from workroom.train.engines import verl_loop
+
+    heard: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger(verl_loop.__name__).addHandler(handler)
     [row], (sandbox, plain) = stage.rows("train"), stage.rows("validation")
     tokens = stage.tokens
     found: dict[str, Any] = {"sources": [sandbox["data_source"], plain["data_source"]]}
@@ -179,13 +185,31 @@ async def play(stage: Stage) -> dict[str, Any]:
     found["rewards"] = {"wrong": wrong.reward_score, "overlong": endless.extra_fields["reward_extra_info"]}
     [recovered] = await stage.roll(Server(tokens, LOOK, SAY, fails=1), row)
     found["recovered"] = recovered.reward_score
-    try:
-        await stage.roll(Server(tokens, SAY, logprobs=False), row)
-    except ConfigError as error:
-        found["no logprobs"] = f"{type(error).__name__}: {error}"
-
+    found["left out"] = [
+        await stage.roll(server, row)
+        for server in (Server(tokens, SAY, logprobs=False), Server(tokens, LOOK[:9], stop="aborted", ends=False))
+    ]
+    found["refused"] = [await refused(stage, row, *setting) for setting in REFUSED]
     found |= await several(stage, row)
-    return found
+    return found | {"heard": heard}
+
+
+REFUSED = (("trainer.use_v1", False), ("actor_rollout_ref.rollout.calculate_log_probs", False))
+
+
+async def refused(stage: Stage, row: dict[str, Any], key: str, value: Any) -> str:
+    """The error with this setting of verl's, which is then put back."""
+    from omegaconf import OmegaConf
+
+    before = OmegaConf.select(stage.config, key)
+    OmegaConf.update(stage.config, key, value)
+    try:
+        await stage.roll(Server(stage.tokens, SAY), row)
+    except Exception as error:  # noqa: BLE001 - Hydra raises one of its own around it
+        return str(error)
+    finally:
+        OmegaConf.update(stage.config, key, before)
+    return "nothing"
 
 
 async def several(stage: Stage, row: dict[str, Any]) -> dict[str, Any]:
@@ -199,10 +223,6 @@ async def several(stage: Stage, row: dict[str, Any]) -> dict[str, Any]:
         "failed": Rollout("t", 0, rows, None, "sandbox_error", error="bwrap is gone"),
         "silent": Rollout("t", 0, (), 0.0, "context_overflow"),
     }
-    heard: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
-    logging.getLogger(verl_loop.__name__).addHandler(handler)
     played = verl_loop.play
     found: dict[str, Any] = {}
     try:
@@ -220,13 +240,20 @@ async def several(stage: Stage, row: dict[str, Any]) -> dict[str, Any]:
                 ]
     finally:
         verl_loop.play = played
-    return {"rollouts": found, "heard": heard}
+    return {"rollouts": found}
 
 
 def main() -> None:
-    importlib.import_module("verl")
-    what, place = sys.argv[1], Path(sys.argv[2])
-    result = check(place) if what == "check" else asyncio.run(play(Stage(place)))
+    from transformers import LlamaConfig
+
+    place = Path(sys.argv[1])
+    tokens = tokenizer()
+    tokens.save_pretrained(place / "policy")
+    policy = LlamaConfig(
+        vocab_size=len(tokens), hidden_size=32, num_hidden_layers=1, architectures=["LlamaForCausalLM"]
+    )
+    policy.save_pretrained(place / "policy")
+    result = {"composed": check(place), "played": asyncio.run(play(Stage(place)))}
     (place / "found.json").write_text(json.dumps(result))
 
 

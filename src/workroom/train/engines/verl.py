@@ -7,6 +7,7 @@ rows (`verl_data`) and our agent loop (`verl_loop`), which is imported from this
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,44 +112,46 @@ def command(config: "TrainConfig", directory: Path, where: Environment, *, resum
 
 def launch(
     config: "TrainConfig",
-    splits: "Splits",
     directory: Path,
     *,
     python: str | Path | None = None,
-    resume: bool = False,
     tell: Callable[[str], None] = print,
-) -> None:
-    """Trains with verl and waits for its end; what it prints goes where ours goes. `figures` reads its
-    metrics, which are in `tensorboard/` too; checkpoints are in `checkpoints/`.
+    stopping: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Trains with verl and waits for its end; what it prints goes where ours goes. Goes on from the last checkpoint
+    where there is one. `figures` reads verl's metrics, which are in `tensorboard/` too; the trained policy is in
+    `model/`. False where it was ended because it was `stopping`, which is asked every second.
 
     Raises ConfigError as `environment` and `flags` do, before anything is started, and WorkroomError where verl fails.
     An interrupt ends verl as well, and is raised again.
     """
+    resume = _step(directory) is not None
     where = environment(python)
-    if not resume:
-        for old in _logs(directory):
-            old.unlink()
     line = command(config, directory, where, resume=resume)
-    prepare(config, splits, directory)
+    prepare(config, _splits(config, directory, tell), directory)
     tell(f"verl {where.verl} on {where.gpus} GPUs of this machine")
     with subprocess.Popen(line, cwd=directory, start_new_session=True) as process:
         try:
-            code = process.wait()
+            while (code := _waited(process)) is None:
+                if stopping():
+                    _end(process)
+                    return False
         except BaseException:
             _end(process)
             raise
     if code:
         raise WorkroomError(f"verl ended with exit code {code}: its last words are above")
+    shutil.rmtree(directory / "model", ignore_errors=True)
+    shutil.copytree(trained(directory), directory / "model", copy_function=_linked)
+    return True
 
 
 def trained(directory: Path) -> Path:
     """The newest trained policy, a folder in Hugging Face form. Raises ConfigError where there is none yet."""
-    place = directory / "checkpoints"
-    try:
-        step = int((place / "latest_checkpointed_iteration.txt").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        raise ConfigError(f"verl has written no checkpoint into {place} yet") from None
-    return place / f"global_step_{step}" / "actor" / "huggingface"
+    step = _step(directory)
+    if step is None:
+        raise ConfigError(f"verl has written no checkpoint into {directory / 'checkpoints'} yet")
+    return directory / "checkpoints" / f"global_step_{step}" / "actor" / "huggingface"
 
 
 def figures(directory: Path) -> dict[int, dict[str, float]]:
@@ -167,6 +170,43 @@ def figures(directory: Path) -> dict[int, dict[str, float]]:
                 found = {step: data for step, data in found.items() if step < entry["step"]}
             found.setdefault(entry["step"], {}).update(entry["data"])
     return dict(sorted(found.items()))
+
+
+def _splits(config: "TrainConfig", directory: Path, tell: Callable[[str], None]) -> "Splits":
+    """The tasks: those of before where they are there already."""
+    from workroom.train.data import build, read, write
+
+    folder = directory / "data"
+    if (folder / "test.jsonl").is_file():  # the last that is written
+        return read(folder)
+    splits = build(config.data, tell=tell)
+    write(splits, folder)
+    return splits
+
+
+def _step(directory: Path) -> int | None:
+    """Of verl's last checkpoint, None without one."""
+    try:
+        return int((directory / "checkpoints" / "latest_checkpointed_iteration.txt").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
+def _waited(process: "subprocess.Popen[Any]") -> int | None:
+    """The exit code, None where it works on after a second."""
+    try:
+        return process.wait(timeout=1.0)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _linked(source: str, target: str) -> str:
+    """The same file under another name, so that weights are not there twice; a copy where there are no such links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
 
 
 def _logs(directory: Path) -> list[Path]:

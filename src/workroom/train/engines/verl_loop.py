@@ -22,22 +22,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopMetrics, AgentLoopOutput
 
-from workroom.errors import ConfigError, Overloaded
+from workroom.errors import BadRequest, ConfigError, Overloaded
 from workroom.train.chat import ChatTemplate
 from workroom.train.config import TrainConfig
 from workroom.train.engines.verl_data import Mode, from_json
 from workroom.train.engines.verl_flags import agent_workers
-from workroom.train.episode import Job, play, settings
-from workroom.train.metrics import succeeded
+from workroom.train.episode import Job, Places, play, settings
 from workroom.train.policy import policy_model
 from workroom.train.records import Rollout, TrainRow
-from workroom.train.rewards import Reward
+from workroom.train.rewards import FULL, Reward
 from workroom.train.sampler import Sampled
 
 if TYPE_CHECKING:
     from workroom.models.base import Model
 
-_AHEAD: Final = 2  # sandboxes that are open besides those that work, at least
 _ROW_BY_ROW: Final = "grpo"  # the estimator for which verl knows rows of one rollout
 _log = logging.getLogger(__name__)
 
@@ -61,7 +59,7 @@ class ServerSampler:
     ) -> Sampled:
         """See `Sampler.sample`. Calls of one episode go to one server, which has the turns before in its cache.
 
-        Raises Overloaded where the server fails or was interrupted, ConfigError where it tells no log-probabilities.
+        Raises Overloaded where the server fails or was interrupted, BadRequest where it tells no log-probabilities.
         """
         parameters = self._parameters | {
             "max_tokens": max_tokens,
@@ -79,10 +77,7 @@ class ServerSampler:
             raise Overloaded(f"verl's server failed: {error}") from error
         sampled = tuple(output.token_ids)
         if len(output.log_probs or ()) != len(sampled):
-            raise ConfigError(
-                "verl's server does not tell the log-probability of each token: leave "
-                "actor_rollout_ref.rollout.calculate_log_probs at true"
-            )
+            raise BadRequest("verl's server does not tell the log-probability of each token")
         ended = bool(sampled) and sampled[-1] in self._stops
         if not ended and len(sampled) < max_tokens:
             raise Overloaded(f"verl's server broke off a turn ({output.stop_reason})")
@@ -103,8 +98,7 @@ class _Desk:
         self.place = place
         self.reward = Reward(self.config.reward)
         slots = -(-self.config.rollout.concurrency // agent_workers(self.config))
-        self.slots = asyncio.Semaphore(slots)
-        self.rooms = asyncio.Semaphore(slots + max(_AHEAD, slots // 4))
+        self.places = Places(slots, ahead=slots)
         self.kept: Counter[int] = Counter()  # runs of each step that stay to be read
         self._chat: ChatTemplate | None = None
 
@@ -149,7 +143,8 @@ _desk = cache(_Desk)  # one for the process: verl makes an agent loop for every 
 class WorkroomAgentLoop(AgentLoopBase):  # type: ignore[misc] # verl is not there where types are checked
     """Made by verl for each rollout. `place` is the training's directory, with the `config.json` of `prepare`.
 
-    Raises ConfigError for verl's older trainer, which takes exactly one output of every rollout.
+    Raises ConfigError for verl's older trainer, which takes exactly one output of every rollout, and where no
+    log-probabilities are told.
     """
 
     def __init__(self, *arguments: Any, place: str, **options: Any) -> None:
@@ -157,6 +152,11 @@ class WorkroomAgentLoop(AgentLoopBase):  # type: ignore[misc] # verl is not ther
         if not self.config.trainer.use_v1:
             raise ConfigError(
                 "verl's older trainer cannot leave out an episode whose sandbox failed: leave trainer.use_v1 at true"
+            )
+        if not self.rollout_config.calculate_log_probs:
+            raise ConfigError(
+                "training learns on the log-probabilities of what was sampled: leave "
+                "actor_rollout_ref.rollout.calculate_log_probs at true"
             )
         self._desk = _desk(Path(place))
 
@@ -178,8 +178,7 @@ class WorkroomAgentLoop(AgentLoopBase):  # type: ignore[misc] # verl is not ther
             resolved,
             desk.reward,
             desk.place / "running" / name,
-            room=desk.rooms,
-            slot=desk.slots,
+            places=desk.places,
         )
         await asyncio.to_thread(desk.keep, rollout, step, name)
         return self._outputs(rollout, sampler, step)
@@ -221,7 +220,7 @@ def _output(row: TrainRow, rollout: Rollout, versions: Sequence[int], preempted:
             "turn_scores": [],
             "tool_rewards": [],
             "reward_extra_info": {
-                "acc": float(succeeded(rollout)),
+                "acc": float((rollout.reward or 0.0) >= FULL),
                 "turns": float(rollout.turns),
                 "tool_calls": float(sum(rollout.tool_calls.values())),
                 "submitted": float(rollout.stop_reason == "submitted"),
