@@ -25,9 +25,17 @@ def test_it_is_made_with_its_configuration_and_facts(tmp_path: Path) -> None:
 
 def test_a_training_that_is_there_is_not_begun_anew(tmp_path: Path) -> None:
     with opened(tmp_path / "out", config(), resume=False):
-        pass
+        (tmp_path / "out" / "evaluations").mkdir()
     with pytest.raises(ConfigError, match="go on with it with --resume, or choose another with -o DIR"):
         check(tmp_path / "out", config(), resume=False)
+
+
+def test_one_that_came_to_nothing_does_not_bind_the_corrected_command(tmp_path: Path) -> None:
+    with opened(tmp_path / "out", config(), resume=False):
+        pass
+    with opened(tmp_path / "out", config(algorithm={"lr": 1e-4}), resume=False):
+        pass
+    assert load(tmp_path / "out" / CONFIG).algorithm.lr == 1e-4
 
 
 def test_what_is_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,15 +39,14 @@ def train_verb(
         if text := progress.line(record):
             screen.view.progress(text)
 
-    def open_session() -> "Session":
-        return Session(config, directory, resume=resume, tell=screen.view.progress, on_metrics=on_metrics)
-
+    session = Session(config, directory, resume=resume, tell=screen.view.progress, on_metrics=on_metrics)
+    with screen.warnings():
+        plan = session.check()
     if dry_run:
-        with screen.warnings():
-            _show(open_session().check(), screen)
+        _show(plan, screen)
         return 0
     with place.opened(directory, config, resume=resume):
-        return _train(open_session, directory, screen)
+        return _train(session, plan, directory, screen)
 
 
 def _directory(config: "TrainConfig", file: Path, out: Path | None, *, resume: bool) -> Path:
@@ -66,7 +65,7 @@ def _show(plan: "Plan", screen: Screen) -> None:
         screen.answer("\n".join(plan.lines))
 
 
-def _train(open_session: "Callable[[], Session]", directory: Path, screen: Screen) -> int:
+def _train(session: "Session", plan: "Plan", directory: Path, screen: Screen) -> int:
     """Trains, and says how it went. The first signal stops after the step under way, the second at once."""
     signals = Signals()
     signals.take()
@@ -74,8 +73,7 @@ def _train(open_session: "Callable[[], Session]", directory: Path, screen: Scree
     screen.view.progress(f"training in {directory}")
     try:
         with screen.warnings():
-            session = open_session()
-            _show_aside(session.check(), screen)
+            _show_aside(plan, screen)
             _watch(session, signals, screen)
             outcome = session.run()
             signals.stop = lambda: None  # what is left to say takes a moment
@@ -84,8 +82,8 @@ def _train(open_session: "Callable[[], Session]", directory: Path, screen: Scree
         screen.error(f"interrupted at once; {again}")
         _last_line(screen, directory, 130)
         return 130
-    except WorkroomError as error:
-        _last_line(screen, directory, error.exit_code)
+    except Exception as error:
+        _last_line(screen, directory, error.exit_code if isinstance(error, WorkroomError) else 1)
         raise
     finally:
         signals.ignore()

@@ -21,6 +21,7 @@ from workroom.trajectory.files import replace_file, to_json
 
 CONFIG: Final = "config.toml"
 FACTS: Final = "training.json"
+_BEGUN: Final = ("evaluations", "warm_start", "checkpoints", "model")  # what a stage leaves that was finished
 PACKAGES: Final = ("torch", "transformers", "trl", "verl", "accelerate", "datasets")
 # What may be another when a training goes on. Where it leaves things, and when, is not compared either.
 CHANGEABLE: Final = frozenset(
@@ -36,9 +37,11 @@ def check(directory: Path, config: TrainConfig, *, resume: bool) -> None:
             raise ConfigError(f"there is no training in {directory} to go on with: leave out --resume")
         _check_same(directory, config)
     elif there:
-        raise ConfigError(
-            f"there is a training in {directory}: go on with it with --resume, or choose another with -o DIR"
-        )
+        # One that came to nothing, since the model could not be loaded, say, does not bind the corrected command.
+        if any((directory / name).exists() for name in _BEGUN):
+            raise ConfigError(
+                f"there is a training in {directory}: go on with it with --resume, or choose another with -o DIR"
+            )
     elif directory.is_file() or (directory.is_dir() and any(directory.iterdir())):
         raise ConfigError(f"{directory} is not empty and holds no training; choose another with -o DIR")
 

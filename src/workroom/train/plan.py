@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from workroom.train.data import Splits
 
 _LONGEST = 400  # characters of an example's prompt
-_CLIP = {"grpo": "group mean and standard deviation", "paper": "leave-one-out", "ppo": "value head, GAE"}
+_BASELINES = {"grpo": "group mean and standard deviation", "paper": "leave-one-out", "ppo": "value head, GAE"}
 
 
 class Group(NamedTuple):
@@ -159,7 +159,10 @@ def _update(config: TrainConfig, directory: Path) -> Iterator[tuple[str, str]]:
     steps = algorithm.steps * algorithm.prompts
     passes = steps / config.data.train
     yield "engine", config.engine
-    yield "algorithm", f"{algorithm.name}: {_CLIP[algorithm.name]}, clip {algorithm.clip_low:g}/{algorithm.clip_high:g}"
+    yield (
+        "algorithm",
+        f"{algorithm.name}: {_BASELINES[algorithm.name]}, clip {algorithm.clip_low:g}/{algorithm.clip_high:g}",
+    )
     yield "steps", f"{algorithm.steps:,}, {steps:,} tasks in all ({passes:.2g} × the training tasks)"
     yield "learning rate", f"{algorithm.lr:g}, warm-up {algorithm.warmup_steps:,} steps, KL {algorithm.kl:g}"
     batch = algorithm.prompts * config.rollout.group
