@@ -98,7 +98,8 @@ class _Shell:
         command.chmod(0o755)
         self.place = place / "work"
         self.place.mkdir()
-        (self.place / "examples").symlink_to(ROOT / "examples")
+        for folder in ("examples", "configs"):
+            (self.place / folder).symlink_to(ROOT / folder)
         python = Path(sys.executable).parent
         extra = {"PATH": f"{place / 'bin'}:{python}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "src")}
         if server is None:

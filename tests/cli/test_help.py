@@ -22,6 +22,7 @@ PAGES = [
     ("bench", "compare"),
     ("bench", "list"),
     ("bench", "new"),
+    ("train",),
     ("replay",),
     ("analyze",),
     ("export",),

@@ -1,6 +1,7 @@
 """The body of `workroom train`."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from workroom.train.config import TrainConfig
     from workroom.train.plan import Outcome, Plan
     from workroom.train.session import Session
+
+_STOPPING = "stopping after the step under way and its checkpoint; once more stops at once"
 
 
 def train_verb(
@@ -94,7 +97,7 @@ def _show_aside(plan: "Plan", screen: Screen) -> None:
     """The plan as activity: on standard output stands what comes of it."""
     if screen.as_json:
         screen.line({"type": "plan", "plan": plan.record()})
-    for line in plan.lines:
+    for line in filter(str.strip, plan.lines):
         screen.view.progress(line)
 
 
@@ -108,7 +111,8 @@ def _watch(session: "Session", signals: Signals, screen: Screen) -> None:
             raise KeyboardInterrupt
         asked = True
         session.request_stop()
-        screen.view.notice("stopping after the step under way and its checkpoint; once more stops at once")
+        # Not from here: the signal may have come in the middle of another line, which its stream does not bear.
+        threading.Thread(target=screen.view.notice, args=(_STOPPING,), daemon=True).start()
 
     signals.hand_over(stop)
     if screen.as_json:

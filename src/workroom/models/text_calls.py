@@ -101,6 +101,11 @@ def last_word(text: str, found: Sequence[Found]) -> str:
     return text[: invented.start()].rstrip() if found and invented else text
 
 
+def is_invented(text: str) -> bool:
+    """Whether the text begins as what `last_word` cuts off, blanks aside."""
+    return _OBSERVATION.match(text.lstrip()) is not None
+
+
 def without(text: str, found: Sequence[Found]) -> str:
     """The text with the calls taken out of it."""
     pieces, position = [], 0

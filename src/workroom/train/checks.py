@@ -10,7 +10,8 @@ from workroom.train.config import AlgorithmSection, TrainConfig
 
 EXPERT: Final = "expert"  # in place of a file, for the warm start
 SOURCES: Final = ("generated:", "hub:")  # what a data source begins with that is no path
-_OF_PPO = ("epochs", "minibatches", "gamma", "lam", "value_lr", "value_clip")
+_OF_PPO = ("gamma", "lam", "value_lr", "value_clip", "value_gradient")  # the algorithm
+_NOT_OF_TRL = ("epochs", "minibatches")
 _OF_SANDBOX = ("network", "memory", "disk", "pids", "command_timeout", "image")
 
 
@@ -27,10 +28,22 @@ def _of_engine(config: TrainConfig) -> Iterator[str]:
     algorithm = config.algorithm
     if config.engine == "trl" and algorithm.name == "ppo":
         yield 'engine = "trl" has no algorithm.name = "ppo": set engine to "ppo" (this machine) or "verl" (a cluster)'
-    if algorithm.name != "ppo":
-        for key in _OF_PPO:
-            if getattr(algorithm, key) != AlgorithmSection.model_fields[key].default:
-                yield f'algorithm.{key} counts for algorithm.name = "ppo" alone: leave it out'
+    changed = [key for key, field in AlgorithmSection.model_fields.items() if getattr(algorithm, key) != field.default]
+    for key in changed:
+        if key in _OF_PPO and algorithm.name != "ppo":
+            yield f'algorithm.{key} counts for algorithm.name = "ppo" alone: leave it out'
+        if key in _NOT_OF_TRL and config.engine == "trl":
+            yield (
+                f'algorithm.{key} counts for the engines "ppo" and "verl" alone: leave it out, for trl makes one step '
+                "on each batch"
+            )
+    if algorithm.entropy and config.engine == "trl":
+        yield 'algorithm.entropy counts for the engines "ppo" and "verl" alone: TRL has no entropy bonus, leave it out'
+    if config.warm_start.steps and config.engine == "verl":
+        yield (
+            'warm_start.steps: with engine = "verl" there is no warm start; make one with engine = "trl" and begin '
+            "from its DIR/warm_start (model.path)"
+        )
     if config.verl and config.engine != "verl":
         yield f'[verl] counts for engine = "verl" alone, and the engine is {config.engine!r}: leave it out'
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from workroom.models.base import Message, TokenIds, ToolSpec
 from workroom.models.messages import arguments_object
+from workroom.models.text_calls import is_invented
 
 if TYPE_CHECKING:
     from workroom.train.chat import ChatTemplate
@@ -91,13 +92,13 @@ def same(one: Message, other: Message) -> bool:
 def came_back(reply: Message, text: str, message: Message) -> bool:
     """Whether a message of the history is the `reply` that was made of the sampled `text`.
 
-    Blanks around it do not count, nor a cut behind its last word that was used: the text protocols cut an observation
-    that the model invents after its call, and many agents what follows on a stop word. Any other change is one.
+    Blanks around it do not count, nor that the text protocols cut off an observation that the model has invented after
+    its call. Any other change is an edit of the context.
     """
     if message.role != "assistant" or not _same_calls(reply, message):
         return False
-    said, whole = message.content.strip(), (reply.content if reply.tool_calls else text).strip()
-    return said == whole or (bool(said) and not reply.tool_calls and whole.startswith(said))
+    said, whole = message.content.strip(), text.strip()
+    return said == reply.content.strip() or (bool(said) and whole.startswith(said) and is_invented(whole[len(said) :]))
 
 
 def _same_calls(one: Message, other: Message) -> bool:

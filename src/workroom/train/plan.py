@@ -1,11 +1,11 @@
 """What a training will do, found out before anything heavy starts; and what came of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from workroom.errors import SandboxUnavailable
+from workroom.errors import ConfigError, SandboxUnavailable
 from workroom.train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -68,14 +68,15 @@ def make_plan(config: TrainConfig, directory: Path) -> Plan:
     from workroom.train.rewards import Reward
 
     model = tuple(_model(config))
-    splits = build(config.data, tell=lambda _: None)
+    found: list[str] = []
+    splits = build(config.data, tell=found.append)
     Reward(config.reward).check([task for _, tasks in splits.items() for task in tasks])
     return Plan(
         (
             Group("Model", model),
-            Group("Data", tuple(_data(config, splits))),
+            Group("Data", tuple(_data(config, splits, found))),
             Group("Rollouts", tuple(_rollouts(config))),
-            Group("Update", tuple(_update(config))),
+            Group("Update", tuple(_update(config, directory))),
             Group("Before, between and after", tuple(_around(config))),
             Group("Output", (("directory", str(directory)),)),
         )
@@ -91,7 +92,7 @@ def _model(config: TrainConfig) -> Iterator[tuple[str, str]]:
     from workroom.train.hf_model import check
 
     facts = check(config.model)
-    yield "architecture", f"{facts.architecture}, {facts.parameters / 1e6:,.0f} million parameters"
+    yield "architecture", f"{facts.architecture}, {_millions(facts.parameters)} million parameters"
     free = "" if facts.free is None else f", {_gib(facts.free)} are free"
     yield "memory", f"{_gib(facts.memory)} for weights, gradients and the optimiser{free}"
     template = "the model's own"
@@ -103,11 +104,13 @@ def _model(config: TrainConfig) -> Iterator[tuple[str, str]]:
     yield "weights", f"{config.model.dtype}{', gradient checkpointing' if config.model.gradient_checkpointing else ''}"
 
 
-def _data(config: TrainConfig, splits: "Splits") -> Iterator[tuple[str, str]]:
+def _data(config: TrainConfig, splits: "Splits", found: Sequence[str]) -> Iterator[tuple[str, str]]:
     source = config.data.source
     yield "source", source if isinstance(source, str) else "\n".join(source)
     sizes = ", ".join(f"{len(tasks):,} for {name}" for name, tasks in splits.items())
     yield "tasks", f"{sizes}; no document is in two of them"
+    if found:
+        yield "found", "\n".join(found)
     example = next(iter(splits.train), None)
     if example is not None:
         yield "an example", _cut(example.prompt)
@@ -151,7 +154,7 @@ def _image(name: str | None) -> str:
     return "default (not built yet: the first step does it, or `workroom sandbox build` now)"
 
 
-def _update(config: TrainConfig) -> Iterator[tuple[str, str]]:
+def _update(config: TrainConfig, directory: Path) -> Iterator[tuple[str, str]]:
     algorithm = config.algorithm
     steps = algorithm.steps * algorithm.prompts
     passes = steps / config.data.train
@@ -169,9 +172,21 @@ def _update(config: TrainConfig) -> Iterator[tuple[str, str]]:
         ),
     )
     if config.engine == "verl":
-        from workroom.train.engines.verl import flags
+        from workroom.train.engines.verl_flags import flags
 
-        yield "flags of verl", "\n".join(flags(config))
+        yield "flags of verl", "\n".join(flags(config, directory))
+        yield "verl", _verl()
+
+
+def _verl() -> str:
+    """Where verl is, or why it cannot run here: a plan may be made on another machine than the one that trains."""
+    from workroom.train.engines.verl import environment
+
+    try:
+        found = environment()
+    except ConfigError as error:
+        return f"not on this machine: {error}"
+    return f"{found.verl} of {found.python}, {found.gpus} GPUs"
 
 
 def _around(config: TrainConfig) -> Iterator[tuple[str, str]]:
@@ -198,6 +213,10 @@ def _cut(text: str) -> str:
 
     shown = "\n".join(plain(line) for line in text.strip().splitlines())
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:,.0f}" if number >= 10_000_000 else f"{number / 1e6:.2g}"
 
 
 def _gib(size: int) -> str:
