@@ -93,4 +93,4 @@ def test_divergence_and_entropy(verl: dict[str, Any]) -> None:
     given = verl["inputs"]
     for estimator in ("k1", "k2", "k3"):
         check(verl, f"kl {estimator}", losses.kl_estimates(given["logprobs"], given["old"], given["mask"], estimator))
-    check(verl, "entropy", losses.entropies(given["logits"]))
+    check(verl, "entropy", losses.entropies(given["logits"].log_softmax(-1)))

@@ -134,9 +134,8 @@ def kl_estimates(logprobs: "Tensor", reference: "Tensor", mask: "Tensor", estima
     return (difference.exp() - difference - 1).clamp(max=10.0)
 
 
-def entropies(logits: "Tensor") -> "Tensor":
-    """H = -sum p log p in nats over the last axis of `logits` (..., vocabulary): shape (...)."""
-    logprobs = logits.log_softmax(-1)
+def entropies(logprobs: "Tensor") -> "Tensor":
+    """H = -sum p log p in nats over the last axis, the whole vocabulary's log-probabilities: (...) of (..., words)."""
     return -(logprobs.exp() * logprobs).sum(-1)
 
 

@@ -56,10 +56,9 @@ def _chunk(
     from torch.utils.checkpoint import checkpoint
 
     def compute(states: "Tensor") -> "tuple[Tensor, Tensor]":
-        logits = head(states).float() / temperature
-        logprobs = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
-        with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
-            return logprobs, entropies(logits if entropy_gradient else logits.detach())
+        words = (head(states).float() / temperature).log_softmax(-1)
+        logprobs = words.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+        return logprobs, entropies(words if entropy_gradient else words.detach())
 
     if keep or not torch.is_grad_enabled():
         return compute(hidden)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workroom.errors import ConfigError
+from workroom.train.save import save
 
 _STATE = "trainer.pt"
 
@@ -16,11 +17,7 @@ def write_checkpoint(directory: Path, model: Any, tokenizer: Any, state: dict[st
     """Writes `directory`, in place of what was there; torch's own random states go with `state`."""
     import torch
 
-    part = directory.with_name(f".{directory.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    model.save_pretrained(part)
-    tokenizer.save_pretrained(part)
+    part = save(model, tokenizer, directory.with_name(f".{directory.name}.part"))
     random = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
     torch.save({**state, "random": random}, part / _STATE)
     shutil.rmtree(directory, ignore_errors=True)
