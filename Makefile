@@ -3,9 +3,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VERL := .venv-verl
+VERIFIERS := .venv-verifiers
 EXAMPLE := examples/station-logs
 WORKERS ?= 3 # the tests wait a lot: one more than two cores
 ECOSYSTEM := tests/integrations
+TORCH ?= torch==2.13.0 # whichever build this machine's pip finds: for a CPU it is 200 MB, for a GPU several GB
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
   --custom-compile-command "make lock"
 
@@ -35,6 +38,29 @@ $(VENV)/.ecosystem: $(ECOSYSTEM)/inspect.lock $(ECOSYSTEM)/mini-swe-agent.lock $
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps $(patsubst %,-r %,$(filter %.lock,$^))
 	@touch $@
 
+# What `workroom train` needs. Its lock has everything but torch, whose builds differ from machine to machine.
+$(VENV)/.training: $(ECOSYSTEM)/train.lock $(VENV)/.ecosystem
+	@echo "· torch and the trainers"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check $(TORCH)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
+
+# verl caps transformers, so it has an environment of its own, which takes torch, Ray and what else it can from ours.
+$(VERL)/.installed: $(ECOSYSTEM)/verl.lock $(VENV)/.training
+	@echo "· verl, to test against, in $(VERL)"
+	@$(BIN)/python -m venv --clear $(VERL)
+	@$(VERL)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r $<
+	@cd $(VERL)/lib/python*/site-packages && $(abspath $(BIN)/python) -c \
+	  'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' > shared.pth
+	@touch $@
+
+# verifiers wants openai 2, so that it has an environment of its own. It loads nearly all that it depends on: 540 MB.
+$(VERIFIERS)/.installed: $(ECOSYSTEM)/verifiers.lock
+	@echo "· verifiers in $(VERIFIERS), to test against"
+	@$(PYTHON) -m venv --clear $(VERIFIERS)
+	@$(VERIFIERS)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
+
 image: install
 	@$(BIN)/workroom sandbox build
 
@@ -47,7 +73,7 @@ run: image model ## solves a question over five log files with the local model, 
 docker: ## a Docker daemon for the tests where none answers (`scripts/docker-daemon stop` ends it)
 	@PYTHON=$(PYTHON) ./scripts/docker-daemon start
 
-test: image model $(VENV)/.ecosystem ## every test, against real sandboxes and a real model server
+test: image model $(VENV)/.training $(VERL)/.installed $(VERIFIERS)/.installed ## every test, against real sandboxes and a real model server
 	@$(BIN)/workroom models pull local/smollm2-135m
 	@DOCKER=$$(PYTHON=$(PYTHON) ./scripts/docker-daemon start) && echo "· Docker on $$DOCKER" || true
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
@@ -73,7 +99,9 @@ lock: $(BIN)/python ## renews the lock files from pyproject.toml
 	$(COMPILE) pyproject.toml --extra local --extra bench --extra ray --group dev --constraint $(VENV)/all.lock -o requirements.lock
 	$(COMPILE) pyproject.toml --extra inspect --constraint requirements.lock -o $(ECOSYSTEM)/inspect.lock
 	echo mini-swe-agent | $(COMPILE) - --no-deps -o $(ECOSYSTEM)/mini-swe-agent.lock
+	printf 'verifiers==0.4.0\nmath-verify==0.9.0\n' | $(COMPILE) pyproject.toml - -o $(ECOSYSTEM)/verifiers.lock
 	echo llama-index-core | $(COMPILE) - --no-deps -o $(ECOSYSTEM)/language-data.lock
+	$(COMPILE) $(ECOSYSTEM)/verl.in --no-deps -o $(ECOSYSTEM)/verl.lock
 
 clean: ## removes the virtual environment and what the tools left (not the cache in the home directory)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis src/workroom/sandbox/guest/bin
+	rm -rf $(VENV) $(VERL) $(VERIFIERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis src/workroom/sandbox/guest/bin

@@ -63,6 +63,15 @@ def test_a_key_given_in_a_call_counts_from_then_on() -> None:
     assert redactor.text("k-given-in-a-call-7") == "*" * 19
 
 
+def test_a_key_that_is_forgotten_is_looked_for_no_more() -> None:
+    redactor = Redactor()
+    for key in ("the-key-of-episode-1", "the-key-of-episode-2"):
+        redaction.remember(key)
+        assert redactor.text(f"<{key}>") == f"<{'*' * len(key)}>"
+        redaction.forget(key)
+    assert redactor.text("the-key-of-episode-1, the-key-of-episode-2") == "the-key-of-episode-1, the-key-of-episode-2"
+
+
 def test_escapes_in_arguments(redactor: Redactor) -> None:
     hidden = '{"command": "echo \\u0073' + json.dumps(OTHER)[2:-1] + '"}'
     assert json.loads(hidden) == {"command": f"echo {OTHER}"}

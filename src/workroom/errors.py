@@ -66,11 +66,15 @@ class Overloaded(ModelError):
 
 
 class ContextOverflow(ModelError):
-    """The messages do not fit the model's window. `window`: its size in tokens where known."""
+    """The messages do not fit the model's window. `window`: its size in tokens where known.
 
-    def __init__(self, message: str, window: int | None = None) -> None:
+    `final`: they are not to be shortened, the episode ends.
+    """
+
+    def __init__(self, message: str, window: int | None = None, *, final: bool = False) -> None:
         super().__init__(message)
         self.window = window
+        self.final = final
 
 
 class BadRequest(ModelError):

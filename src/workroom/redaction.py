@@ -26,16 +26,30 @@ _URLS = ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL")
 _PARAMETER = re.compile(r"key|token|secret|password|signature|auth", re.IGNORECASE)
 
 _remembered: set[str] = set()
+_changes = 0  # of what is remembered
 
 
 def remember(key: str) -> None:
     """Takes a key that a model is opened with."""
-    _remembered.update(_worth_hiding([key]))
+    _take(_worth_hiding([key]))
+
+
+def forget(key: str) -> None:
+    """Drops a key that was made for a single episode and is of no use any more: each one costs time in every text."""
+    global _changes
+    _remembered.difference_update(_worth_hiding([key]))
+    _changes += 1
 
 
 def remember_url(url: str) -> None:
     """Takes what is secret in a base URL."""
-    _remembered.update(_worth_hiding(_secrets_of_url(url)))
+    _take(_worth_hiding(_secrets_of_url(url)))
+
+
+def _take(keys: Iterable[str]) -> None:
+    global _changes
+    _remembered.update(keys)
+    _changes += 1
 
 
 def access_variables() -> dict[str, str]:
@@ -64,14 +78,14 @@ class Redactor:
         for name in _URLS:
             found += _secrets_of_url(os.environ.get(name, ""))
         self._own = frozenset(_worth_hiding(found))
-        self._count = -1
+        self._seen = -1
         self._forms: tuple[str, ...] = ()
 
     @property
     def forms(self) -> tuple[str, ...]:
         """Every key as it may be written, the longest first."""
-        if self._count != len(_remembered):
-            self._count = len(_remembered)
+        if self._seen != _changes:
+            self._seen = _changes
             forms = {form for key in self._own | _remembered for form in _forms(key)}
             self._forms = tuple(sorted(forms, key=len, reverse=True))
         return self._forms

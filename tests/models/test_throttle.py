@@ -13,7 +13,7 @@ from workroom.errors import ModelError, RateLimited
 from workroom.models.base import Completion, Message
 from workroom.models.openai import OpenAIModel
 from workroom.models.retry import RetryPolicy, complete
-from workroom.models.throttle import FEW, MANY, Throttle, throttle_of
+from workroom.models.throttle import _KNOWN, FEW, MANY, Throttle, throttle_of
 
 QUICK = RetryPolicy(first_wait=0.05, max_wait=0.5)
 
@@ -206,3 +206,15 @@ def test_other_errors_pass_through() -> None:
         return throttle
 
     assert asyncio.run(go()).limit == 4
+
+
+def test_throttles_that_nobody_uses_are_not_kept_for_ever() -> None:
+    async def work() -> None:
+        used = throttle_of("127.0.0.1:1", "used", MANY)
+        async with used.place():
+            throttles = [throttle_of("127.0.0.1:1", f"of episode {number}", MANY) for number in range(_KNOWN)]
+            assert throttle_of("127.0.0.1:1", "used", MANY) is used
+            assert throttle_of("127.0.0.1:1", "of episode 0", MANY) is not throttles[0]
+            assert throttle_of("127.0.0.1:1", f"of episode {_KNOWN - 1}", MANY) is throttles[-1]
+
+    asyncio.run(work())

@@ -16,7 +16,7 @@ STAGES = {"start": 0.1, "warm_start": 0.3, "final": 0.8}
 
 def config(**sections: Any) -> TrainConfig:
     """A small configuration."""
-    return TrainConfig.model_validate({"model": {"path": "local/smollm2-135m"}, **sections})
+    return TrainConfig.model_validate({"model": {"path": "local/smollm2-135m"}} | sections)
 
 
 def line(task: str, mode: Any, reward: float | None, repeat: int = 0, **others: Any) -> evaluation.Line:

@@ -25,7 +25,7 @@ def file(tmp_path: Path) -> Path:
 def start(place: Path, *arguments: str | Path, played: str = "") -> Any:
     own = environment(place, {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PLAYED": played})
     command = [sys.executable, "-m", "tests.train.played", "train", *map(str, arguments)]
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=place, env=own, text=True, **pipes)
 
 

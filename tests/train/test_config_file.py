@@ -62,6 +62,7 @@ def test_a_wrong_key_or_value_is_told(tmp_path: Path, text: str, words: str) -> 
         ('[algorithm]\nname = "ppo"', 'set engine to "ppo"'),
         ("[algorithm]\nminibatches = 2", 'algorithm.minibatches counts for the engines "ppo" and "verl" alone'),
         ("[algorithm]\nlam = 0.9", 'algorithm.lam counts for algorithm.name = "ppo" alone'),
+        ("[algorithm]\nentropy = 0.1", "TRL has no entropy bonus"),
         ("[verl]\nx = 1", '[verl] counts for engine = "verl" alone'),
         ("[rollout]\nmax_tokens = 2048", "rollout.max_tokens = 2048 must be below rollout.context = 2048"),
         ("[algorithm]\nmicro_batch = 3", "algorithm.micro_batch = 3 must divide the batch of 64 rollouts"),
@@ -83,6 +84,10 @@ def test_a_wrong_key_or_value_is_told(tmp_path: Path, text: str, words: str) -> 
 )
 def test_values_that_exclude_each_other_are_told(tmp_path: Path, text: str, words: str) -> None:
     assert words in said(tmp_path, MODEL + text)
+
+
+def test_verl_has_no_warm_start(tmp_path: Path) -> None:
+    assert "there is no warm start" in said(tmp_path, f'engine = "verl"\n{MODEL}[warm_start]\nsteps = 3')
 
 
 def test_ppo_has_minibatches_that_divide_the_batch(tmp_path: Path) -> None:

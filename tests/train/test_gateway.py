@@ -3,17 +3,26 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import openai
 import pytest
 
 from tests.train.tokens import HERMES, Played, tokenizer
+from workroom.agent import Agent
 from workroom.errors import ContextOverflow, Overloaded, RateLimited
+from workroom.models.base import ModelHints
+from workroom.models.openai import OpenAIModel
+from workroom.models.text import TextProtocolModel
+from workroom.sandbox import Limits, Sandbox
 from workroom.train.chat import ChatTemplate
 from workroom.train.gateway import Gateway
+from workroom.train.rows import rows_of
 from workroom.train.sampler import Sampled
+
+if TYPE_CHECKING:
+    from workroom.trajectory import Event
 
 TOKENS = tokenizer(HERMES)
 CHAT = ChatTemplate(TOKENS, protocol="native")
@@ -27,7 +36,7 @@ CALL = 'I look.\n<tool_call>\n{"name": "ls",  "arguments": {"path": "/"}}\n</too
 
 
 def serve(
-    work: Callable[[Gateway, openai.AsyncOpenAI], Awaitable[Any]], sampler: Any, *, window: int = 4000
+    work: Callable[[Gateway, openai.AsyncOpenAI], Awaitable[Any]], sampler: Any, *, window: int = 9000
 ) -> Gateway:
     """The gateway after `work` with a client of rollout `r1`."""
     gateway = Gateway(sampler, CHAT, window=window, max_tokens=200)
@@ -105,6 +114,53 @@ def test_an_agent_with_tools_leaves_one_row_of_what_was_sampled(stream: bool) ->
     rendered = TOKENS.decode(row.prompt_ids + row.response_ids)
     assert '{"name": "ls",  "arguments"' in rendered  # as it was sampled, not as the template writes it
     assert "<tool_response>\na.txt\n</tool_response>" in rendered
+
+
+def written(name: str, **arguments: str) -> str:
+    return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments}, indent=1)}\n</tool_call>"
+
+
+NATIVE_TURNS = (
+    "I look.\n" + written("execute_bash", command="ls") + written("execute_bash", command="pwd"),
+    written("execute_bash", command="ls").replace("}", "") + " broken",
+    "I only think.",
+    written("execute_bash", command="echo 42 > /testbed/answer.txt"),
+    written("submit"),
+)
+BASH_TURNS = (
+    "I look.\n```bash\nls\n```\n\nObservation:\ninvented",
+    "I only think.",
+    "```bash\necho a\n```\nand\n```bash\necho 42 > /testbed/answer.txt\n```",
+    "```bash\nsubmit\n```",
+)
+
+
+@pytest.mark.parametrize("protocol", ["native", "bash"])
+def test_our_own_agent_as_an_outside_one_leaves_the_row_that_it_would_leave_inside(protocol: str) -> None:
+    turns = NATIVE_TURNS if protocol == "native" else BASH_TURNS
+    sampler = Played(TOKENS, *turns)
+    events: list[Event] = []
+
+    async def agent(gateway: Gateway, client: openai.AsyncOpenAI) -> None:
+        outside = OpenAIModel(
+            "openai/policy",
+            base_url=gateway.url("r1"),
+            api_key=gateway.key,
+            token_ids=True,
+            hints=ModelHints(prompt="compact"),
+        )
+        model = outside if protocol == "native" else TextProtocolModel(outside, "bash")
+        async with Sandbox.open("bwrap", limits=Limits(memory="512m", pids=64, disk="64m"), network="none") as box:
+            events.extend([event async for event in Agent(model, box).stream("How many lines?")])
+        await outside.aclose()
+
+    gateway = serve(agent, sampler)
+    end = events[-1]
+    assert end.type == "episode_finished"
+    assert (end.stop_reason, end.answer, end.turns) == ("submitted", "42", len(turns))
+    assert gateway.rows("r1") == rows_of(events)
+    [row] = gateway.rows("r1")
+    assert sum(row.mask) == sum(map(len, sampler.replies))
 
 
 def test_conversations_that_take_turns_in_a_rollout_are_a_row_each() -> None:

@@ -10,7 +10,7 @@ from tests.train.tiny import save_tiny, tiny_model, tiny_tokenizer
 from workroom.errors import ConfigError
 from workroom.train import hf_model
 from workroom.train.config import ModelSection
-from workroom.train.hf_model import check, end_of_turn, load
+from workroom.train.hf_model import check, end_of_turn, fitting, load
 from workroom.train.template import CHATML, fault_of, render
 
 PREFIX_BREAKING = (
@@ -110,6 +110,16 @@ def test_too_little_memory_is_told_before_loading(folder: Path, monkeypatch: pyt
         load(ModelSection(path=str(folder)), tell=ignore)
 
 
+@pytest.mark.parametrize("able", [True, False])
+def test_bfloat16_is_for_processors_that_have_it(able: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hf_model, "_computes_bfloat16", lambda: able)
+    told: list[str] = []
+    section = ModelSection(path="x", dtype="bfloat16")
+    assert fitting(section, tell=told.append).dtype == ("bfloat16" if able else "float32")
+    assert len(told) == (0 if able else 1)
+    assert fitting(ModelSection(path="x"), tell=told.append).dtype == "float32"
+
+
 def test_a_model_without_a_suiting_template_gets_the_projects_own(folder: Path, tmp_path: Path) -> None:
     bare = copy(folder, tmp_path / "bare", without="chat_template.jinja", chat_template=None)
     assert check(ModelSection(path=str(bare))).template == CHATML.read_text(encoding="utf-8")
@@ -149,7 +159,7 @@ def test_native_tools_need_a_template_that_tells_of_them() -> None:
 def test_chatml_writes_calls_and_results_in_the_hermes_form() -> None:
     tokenizer = tiny_tokenizer()
     call = {"id": "1", "type": "function", "function": {"name": "look", "arguments": {"where": "<über>"}}}
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "user", "content": "Ask."},
         {"role": "assistant", "content": "Well.", "tool_calls": [call, {"function": {"name": "b", "arguments": "{}"}}]},
         {"role": "tool", "content": "one"},

@@ -11,7 +11,8 @@ import torch
 
 from tests.train.tiny import tiny_model, tiny_tokenizer
 from workroom.errors import ConfigError, ContextOverflow, ModelError
-from workroom.train.hf_sampler import HfSampler, choose
+from workroom.train.hf_batch import choose
+from workroom.train.hf_sampler import HfSampler
 from workroom.train.key_values import Conversations, shared_prefix
 from workroom.train.sampler import Sampled
 
@@ -66,14 +67,14 @@ def test_what_a_seed_gives_does_not_depend_on_the_batch(model: Any) -> None:
 def test_a_conversation_goes_on_where_it_ended(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     sampler = HfSampler(model, TOKENIZER)
     read: list[int] = []
-    forward = sampler._forward
+    forward = sampler._batch._forward
 
     def counting(first: int, ids: Any, starts: Sequence[int]) -> Any:
         read.append(ids.shape[1])
         return forward(first, ids, starts)
 
     (first,) = sampled(sampler, [PROMPTS[3]], max_tokens=9)
-    monkeypatch.setattr(sampler, "_forward", counting)
+    monkeypatch.setattr(sampler._batch, "_forward", counting)
     following = (*PROMPTS[3], *first.ids, 50, 51, 52, 53)
     (second,) = sampled(sampler, [following], max_tokens=5)
     assert read == [4, *[1] * len(second.ids)]  # the last token sampled and three new ones, then one by one
@@ -94,7 +95,7 @@ def test_another_policy_forgets_what_the_last_one_computed(model: Any) -> None:
             for weights in model.parameters():
                 weights.mul_(1.1)
         sampler.policy_changed()
-    assert len(sampler._conversations) == 0
+    assert len(sampler._batch._conversations) == 0
     for prompt, said in zip(PROMPTS, sampled(sampler, PROMPTS), strict=True):
         torch.testing.assert_close(torch.tensor(said.logprobs), expected(model, prompt, said.ids), atol=1e-4, rtol=0)
 
@@ -102,7 +103,7 @@ def test_another_policy_forgets_what_the_last_one_computed(model: Any) -> None:
 def test_exclusive_waits_for_rows_and_holds_requests_back(model: Any) -> None:
     sampler = HfSampler(model, TOKENIZER, wait=0)
     running = sampler.submit(PROMPTS[1], max_tokens=60, seed=1)
-    while not sampler._rows and not running.done():
+    while not sampler._batch.rows and not running.done():
         time.sleep(0.001)
     with sampler.exclusive():
         assert running.done()
@@ -117,15 +118,14 @@ def test_a_turn_ends_at_the_end_of_turn_token_alone(model: Any) -> None:
     end, pad = TOKENIZER.eos_token_id, TOKENIZER.pad_token_id
     assert HfSampler(model, TOKENIZER).ends == {end}
     assert pad != end
-    sure = tiny_model(TOKENIZER, tie_word_embeddings=False)
-    with torch.no_grad():
-        sure.lm_head.weight.zero_()
-        sure.lm_head.weight[end] = 0.01 * torch.ones(64)
-    said = sampled(HfSampler(sure, TOKENIZER), PROMPTS * 30, max_tokens=300)
-    stopped = [each for each in said if each.finish == "stop"]
-    assert stopped
-    assert all(each.ids[-1] == end and end not in each.ids[:-1] for each in stopped)
-    assert all(len(each.ids) == 300 and end not in each.ids for each in said if each.finish == "length")
+    sampler = HfSampler(model, TOKENIZER)
+    sampler._batch.ends = frozenset(range(40))
+    said = sampled(sampler, PROMPTS * 3, max_tokens=8)
+    assert {each.finish for each in said} == {"stop", "length"}
+    for each in said:
+        assert not sampler.ends.intersection(each.ids[:-1])
+        assert (each.ids[-1] in sampler.ends) == (each.finish == "stop")
+        assert each.finish == "stop" or len(each.ids) == 8
 
 
 def test_the_model_is_left_as_it_was(model: Any) -> None:

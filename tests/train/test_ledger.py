@@ -9,11 +9,6 @@ import pytest
 from workroom.errors import WorkroomError
 from workroom.train.ledger import FILE, Ledger, Progress, duration, read
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:distutils Version classes are deprecated:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:.*pkg_resources.*:DeprecationWarning"),
-]
-
 
 def steps(place: Path) -> list[tuple[str, int]]:
     return [(line.kind, line.step) for line in read(place)]

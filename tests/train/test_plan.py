@@ -84,3 +84,12 @@ def test_a_model_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("workroom.train.hf_model.check", refuse)
     with pytest.raises(ConfigError, match="needs 90 GiB"):
         plan()
+
+
+def test_verl_is_shown_with_its_flags_and_why_it_cannot_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKROOM_VERL_PYTHON", "/nonexistent/python")
+    model = {"path": "org/policy", "tool_protocol": "native", "dtype": "bfloat16"}
+    found = make_plan(config(engine="verl", model=model, data={"source": "generated:lookup", **SIZES}), Path("out"))
+    update = found.record()["Update"]
+    assert "algorithm.adv_estimator='rloo'" in update["flags of verl"].splitlines()
+    assert update["verl"].startswith("not on this machine: the interpreter /nonexistent/python for verl cannot be run")

@@ -265,9 +265,18 @@ def test_the_temperature_is_the_algorithms_and_the_bound_the_smaller_one() -> No
     sampler = Played(TOKENS, "x")
     model = bare(sampler, temperature=0.9)
     assert model.hints.sampling == Sampling(temperature=0.9, max_tokens=100)
-    complete(model, START, sampling=Sampling(temperature=0.1, max_tokens=50, seed=4))
+    complete(model, START, sampling=Sampling(temperature=0.1, max_tokens=50))
     complete(model, START, sampling=Sampling(max_tokens=500))
-    assert sampler.asked == [(50, 0.9, 4), (100, 0.9, None)]
+    assert sampler.asked == [(50, 0.9, None), (100, 0.9, None)]
+
+
+def test_a_seed_is_another_in_each_turn_and_the_same_in_each_try() -> None:
+    sampler = Played(TOKENS, "x")
+    model = bare(sampler)
+    first = complete(model, START, sampling=Sampling(seed=4))
+    for _ in range(2):
+        complete(model, [*START, first.message, Message("user", "And?")], sampling=Sampling(seed=4))
+    assert [seed for *_, seed in sampler.asked] == [4, 5, 5]
 
 
 def test_a_window_bounds_the_reply_and_overflows_before_anything_is_sampled() -> None:
@@ -280,6 +289,26 @@ def test_a_window_bounds_the_reply_and_overflows_before_anything_is_sampled() ->
     assert told.value.window == size + 15
     complete(bare(sampler, window=size + 5, max_tokens=5), START)  # all that is wanted is there
     assert [bound for bound, *_ in sampler.asked] == [16, 5]
+
+
+@pytest.mark.parametrize("shorten", [False, True])
+def test_an_episode_that_outgrows_its_window_ends_as_one_row_unless_it_may_be_shortened(shorten: bool) -> None:
+    sampler = Played(TOKENS, *(f"```bash\nseq {count} 400\n```" for count in range(9)))
+    size = len(rows_of(play(policy(sampler), max_turns=1))[0].prompt_ids)
+    events = play(policy(sampler, window=size + 2500, shorten=shorten))
+    end = events[-1]
+    assert end.type == "episode_finished"
+    rows = rows_of(events)
+    if shorten:
+        assert end.stop_reason == "max_turns"
+        assert len(rows) > 1
+        return
+    assert end.stop_reason == "context_overflow"
+    assert end.turns > 2
+    assert [sum(row.mask) for row in rows] == [
+        sum(event.type == "assistant" for event in events) * len(sampler.replies[5])
+    ]
+    assert rows[0].length <= size + 2500
 
 
 def test_every_task_has_a_conversation_of_its_own() -> None:

@@ -116,7 +116,10 @@ def test_repeats_of_a_task_are_one_value(tmp_path: Path) -> None:
 
 
 def test_the_use_of_the_sandbox_is_told_where_every_run_was_looked_at(tmp_path: Path) -> None:
-    seen = {"uses": {"files": 1, "external": 0, "computation": 2}, "phrases": {"verification": 4, "structure": 0}}
+    seen: dict[str, Any] = {
+        "uses": {"files": 1, "external": 0, "computation": 2},
+        "phrases": {"verification": 4, "structure": 0},
+    }
     evaluation.write(tmp_path, "start", [line("a", "sandbox", 1.0, **seen), line("b", "sandbox", 1.0, **seen)])
     evaluation.write(tmp_path, "final", [line("a", "sandbox", 1.0, **seen), line("b", "sandbox", 1.0)])
     before, after = rows(behaviour(load(tmp_path)))

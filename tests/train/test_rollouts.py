@@ -155,9 +155,12 @@ def test_a_failure_that_passes_is_tried_again(tmp_path: Path) -> None:
     assert (rollouts["a"].reward, rollouts["a"].turns) == (0.0, 1)
 
 
-def test_a_sandbox_that_does_not_start_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("failure", [SandboxUnavailable("there is no room"), ValueError("a mistake of ours")])
+def test_a_sandbox_that_does_not_start_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
     start = Sandbox.start
-    failures: list[Exception] = [SandboxUnavailable("there is no room"), ValueError("a mistake of ours")]
+    failures = [failure]
 
     async def start_or_fail(*arguments: Any, **options: Any) -> Sandbox:
         if failures:
@@ -165,8 +168,7 @@ def test_a_sandbox_that_does_not_start_is_tried_again(tmp_path: Path, monkeypatc
         return await start(*arguments, **options)
 
     monkeypatch.setattr(Sandbox, "start", start_or_fail)
-    rollouts = collect(policy({"a": RIGHT})[0], [Job(task("a"), 0), Job(task("a"), 1)], tmp_path)
-    assert [rollout.reward for rollout in rollouts] == [1.0, 1.0]
+    assert play({"a": RIGHT}, tmp_path)["a"].reward == 1.0
     assert not failures
 
 

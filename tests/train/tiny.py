@@ -1,5 +1,6 @@
 """A tiny random model with a byte-level tokenizer and ChatML: all that tests of the training need of a policy."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from workroom.train.template import CHATML
 _TEXT = ["the answer of this question lies in a file", "cat documents/one.txt | grep answer", "user system assistant"]
 
 
-def tiny_tokenizer(*, template: str | None = None, pad: str | None = "<|endoftext|>") -> Any:
+def tiny_tokenizer(*, texts: Sequence[str] = ()) -> Any:
     """About three hundred tokens, of which the first three are those of ChatML."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
@@ -22,21 +23,22 @@ def tiny_tokenizer(*, template: str | None = None, pad: str | None = "<|endoftex
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    inner.train_from_iterator(_TEXT, trainer)
+    inner.train_from_iterator([*_TEXT, *texts], trainer)
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=inner, bos_token="<|im_start|>", eos_token="<|im_end|>", pad_token=pad
+        tokenizer_object=inner, bos_token="<|im_start|>", eos_token="<|im_end|>", pad_token="<|endoftext|>"
     )
-    tokenizer.chat_template = CHATML.read_text(encoding="utf-8") if template is None else template
+    tokenizer.chat_template = CHATML.read_text(encoding="utf-8")
     return tokenizer
 
 
-def tiny_model(tokenizer: Any, *, seed: int = 0, **settings: Any) -> Any:
+def tiny_model(tokenizer: Any, *, kind: str = "llama", seed: int = 0, **settings: Any) -> Any:
     """Two layers of width 64, with weights wide enough that what it says next is not all alike."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
     torch.manual_seed(seed)
-    config = LlamaConfig(
+    make, build = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen2": (Qwen2Config, Qwen2ForCausalLM)}[kind]
+    config = make(
         **{
             "vocab_size": len(tokenizer),
             "hidden_size": 64,
@@ -53,7 +55,7 @@ def tiny_model(tokenizer: Any, *, seed: int = 0, **settings: Any) -> Any:
             **settings,
         }
     )
-    return LlamaForCausalLM(config)
+    return build(config)
 
 
 def save_tiny(folder: Path, **settings: Any) -> Path:

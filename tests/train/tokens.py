@@ -57,7 +57,8 @@ def tokenizer(template: str | None = CHATML) -> Any:
     """A fast tokenizer of `transformers`: bytes and some merges, ChatML's tokens, `<|im_end|>` ends a turn."""
     from transformers import PreTrainedTokenizerFast
 
-    made = PreTrainedTokenizerFast(
+    kind: Any = PreTrainedTokenizerFast
+    made = kind(
         tokenizer_object=_core(),
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",

@@ -170,7 +170,7 @@ class BaseEpisode:
                 completion = pending.result()
             except ModelError as error:
                 self.books.failed(error.usage)
-                if isinstance(error, ContextOverflow):
+                if isinstance(error, ContextOverflow) and not error.final:
                     if error.window is not None:
                         self.context.window = error.window
                     trimmed = await self.context.cut(self.sampling.max_tokens)

@@ -7,11 +7,13 @@ from workroom.cli.screen import Screen
 
 def show() -> int:
     """The models that can be named, whether they are ready, and what to do where they are not."""
-    from workroom.models import default_model, known_models
+    from workroom.models import KnownModel, default_model, known_models
     from workroom.models.local.server import running
 
-    running_names = {entry.full_name for entry, _ in running()}
+    running_names = {name for name, _ in running()}
     rows = known_models()
+    known = {row.name for row in rows}
+    rows += [KnownModel(name, "a GGUF of your own", ready=True) for name in sorted(running_names - known)]
     width = max(len(row.name) for row in rows)
     for row in rows:
         state = "running" if row.name in running_names else "ready" if row.ready else "-"

@@ -97,7 +97,7 @@ def _show_aside(plan: "Plan", screen: Screen) -> None:
     """The plan as activity: on standard output stands what comes of it."""
     if screen.as_json:
         screen.line({"type": "plan", "plan": plan.record()})
-    for line in plan.lines:
+    for line in filter(str.strip, plan.lines):
         screen.view.progress(line)
 
 

@@ -232,17 +232,17 @@ class Endpoint:
             client_class = sdk.AsyncOpenAI if self._sdk_name == "openai" else sdk.AsyncAnthropic
             # A silence is ended by the watch, which knows whether the answer has begun.
             timeout = httpx2.Timeout(self._timeout, connect=CONNECT_TIMEOUT)
+            # openai 2, which is what verifiers wants, is on httpx unless it is given a client of httpx2.
+            client_of = getattr(sdk, "DefaultAsyncHttpx2Client", sdk.DefaultAsyncHttpxClient)
             # No proxy reaches this machine's own servers, whatever the environment says.
-            http_client = None
-            if self._direct:
-                http_client = sdk.DefaultAsyncHttpxClient(trust_env=False, verify=_certificates(), timeout=timeout)
+            direct = {"trust_env": False, "verify": _certificates()} if self._direct else {}
             try:
                 self._client = client_class(
                     base_url=self._base_url,
                     api_key=self._api_key,
                     timeout=timeout,
                     max_retries=0,
-                    http_client=http_client,
+                    http_client=client_of(**direct, timeout=timeout),
                 )
             except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
                 raise BadRequest(

@@ -77,7 +77,7 @@ def open_model(
             if vision == "on":
                 raise ConfigError(f"{name} cannot be shown pictures; leave out --vision, or use a model that can see")
             options: dict[str, Any] = {} if on_progress is None else {"on_progress": on_progress}
-            model: Model = open_local(rest, protocol=protocol, token_ids=token_ids, **options)
+            model: Model = open_local(name, protocol=protocol, token_ids=token_ids, **options)
             return model
         case "scripted":
             from workroom.models.scripted import ScriptedModel

@@ -22,6 +22,7 @@ MANY: Final = 64  # places at a server of this machine, which queues by itself
 MOST: Final = 1000  # connections that the SDKs allow
 _FIRST_PAUSE = 0.5  # seconds; doubles with each 429 in a row that says no time
 _LONGEST_PAUSE = 30.0
+_KNOWN: Final = 512  # throttles that are kept; more only while they are in use
 _LONGEST_ASKED = 600.0  # who asks for more is not waited for: every call fails by itself, and says so
 
 Taken = Callable[[], None]
@@ -62,6 +63,11 @@ class Throttle:
         finally:
             self._active -= 1
             self._changed.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is under way and nothing is waited for."""
+        return not self._active and not self._is_shut()
 
     def _is_shut(self) -> bool:
         return self._open_at > time.monotonic() or self._active >= int(self.limit)
@@ -109,4 +115,7 @@ def throttle_of(host: str, key: str, places: int) -> Throttle:
     except LookupError:
         known = {}
         _throttles.set(known)
+    if len(known) >= _KNOWN and (host, key) not in known:  # keys that are made for one episode each
+        for place in [place for place, throttle in known.items() if throttle.is_idle]:
+            del known[place]
     return known.setdefault((host, key), Throttle(places))

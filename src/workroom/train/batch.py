@@ -28,8 +28,10 @@ class Batch:
     def trimmed(self, rows: "Tensor") -> "Batch":
         """Some of the rows, without the columns that are padding in all of them."""
         columns = int(self.real[rows].sum(1).max())
-        parts = (tensor[rows, :columns] for tensor in (self.ids, self.real, self.mask, self.logprobs))
-        return Batch(*parts, self.rollouts[rows])
+        ids, real, mask, logprobs = (
+            tensor[rows, :columns] for tensor in (self.ids, self.real, self.mask, self.logprobs)
+        )
+        return Batch(ids, real, mask, logprobs, self.rollouts[rows])
 
     def grid(self, flat: "Tensor") -> "Tensor":
         """Values of the sampled tokens, row by row, as (rows, tokens) with 0 elsewhere; gradients flow through."""

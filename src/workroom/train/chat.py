@@ -108,7 +108,7 @@ class ChatTemplate:
         return str(self._apply(messages, tools, prompt=prompt, tokenize=False))
 
     def _refuse(self, what: str) -> ConfigError:
-        return ConfigError(f"the chat template of {self._name} {what}; name one that does in model.chat_template")
+        return ConfigError(f"the chat template of {self._name} {what}; name another one in model.chat_template")
 
     def _check_messages(self) -> None:
         """Every kind of message must be there in the rendering, as it was said."""
@@ -177,7 +177,7 @@ def _call(number: int) -> ToolCall:
 
 def _special(tokenizer: Tokenizer) -> set[int]:
     """The tokens that no text gives by merging; empty where the tokenizer does not tell."""
-    added = getattr(tokenizer, "get_added_vocab", dict)()
+    added: dict[str, int] = getattr(tokenizer, "get_added_vocab", dict)()
     return {*getattr(tokenizer, "all_special_ids", ()), *added.values()}
 
 

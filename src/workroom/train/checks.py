@@ -37,6 +37,13 @@ def _of_engine(config: TrainConfig) -> Iterator[str]:
                 f'algorithm.{key} counts for the engines "ppo" and "verl" alone: leave it out, for trl makes one step '
                 "on each batch"
             )
+    if algorithm.entropy and config.engine == "trl":
+        yield 'algorithm.entropy counts for the engines "ppo" and "verl" alone: TRL has no entropy bonus, leave it out'
+    if config.warm_start.steps and config.engine == "verl":
+        yield (
+            'warm_start.steps: with engine = "verl" there is no warm start; make one with engine = "trl" and begin '
+            "from its DIR/warm_start (model.path)"
+        )
     if config.verl and config.engine != "verl":
         yield f'[verl] counts for engine = "verl" alone, and the engine is {config.engine!r}: leave it out'
 

@@ -146,7 +146,9 @@ def _resolve(values: dict[str, Any], base: Path) -> None:
     }
     for (section, key), change in places.items():
         table = values.get(section)
-        value = table.get(key) if isinstance(table, dict) else None
+        if not isinstance(table, dict):
+            continue
+        value = table.get(key)
         if isinstance(value, str):
             table[key] = change(value)
         elif isinstance(value, list):

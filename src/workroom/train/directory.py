@@ -3,6 +3,7 @@
 import fcntl
 import os
 import platform
+import re
 import shlex
 import sys
 import time
@@ -116,13 +117,23 @@ def _facts(directory: Path) -> dict[str, Any]:
     }
     return {
         "machine": {
+            "processor": _processor(),
             "cpus": os.cpu_count(),
             "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-            "system": platform.platform(),
+            "system": f"{platform.system()} {platform.release().partition('-')[0]} {platform.machine()}",
             "python": platform.python_version(),
         },
         "sessions": [*(before if isinstance(before, list) else []), session],
     }
+
+
+def _processor() -> str:
+    """What the kernel calls it."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1] if found else platform.machine()
 
 
 def versions() -> dict[str, str]:

@@ -2,6 +2,10 @@
 
 Each rollout has an address of its own. An unmodified agent talks to it as to any OpenAI endpoint, and what it is
 answered is recorded as it was sampled.
+
+    async with Gateway(sampler, ChatTemplate(tokenizer, protocol="native"), window=16_384, max_tokens=2_048) as gateway:
+        await work(task, base_url=gateway.url("task-7.1"), api_key=gateway.key)
+        rows = gateway.rows("task-7.1")
 """
 
 import hmac

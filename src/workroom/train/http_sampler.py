@@ -65,7 +65,7 @@ class HttpSampler:
                 return self._read(await self._post(f"{self._root}/inference/v1/generate", body))
             except NotFound:
                 self._generates = False
-        body = {"model": self._model, "prompt": list(ids), "return_token_ids": True, **settings}
+        body = settings | {"model": self._model, "prompt": list(ids), "return_token_ids": True}
         return self._read(await self._post("/completions", body), list(ids))
 
     async def aclose(self) -> None:

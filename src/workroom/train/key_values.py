@@ -14,14 +14,15 @@ class Slots:
 
     Rows lie at the left and are as long as they are, so nothing is copied when one comes, goes or grows, and there is
     no padding but at the right end, which masks hide. For each layer two buffers of shape
-    (slots, key-value heads, room, width of a head).
+    (slots, key-value heads, room, width of a head), of `dtype`, or None for that of the model.
     """
 
     is_compileable = False
     is_sliding = (False,)
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, dtype: Any = None) -> None:
         self.rows = rows
+        self.dtype = dtype
         self.room = 0
         self._layers: list[tuple[Any, Any]] = []
         self._from = 0  # what the forward pass that runs now writes: first row, rows, start in each, new tokens
@@ -53,7 +54,8 @@ class Slots:
         """Called by each layer: takes its new keys and values, and gives all of these rows."""
         if layer == len(self._layers):
             shape = (self.rows, keys.shape[1], self.room)
-            self._layers.append((keys.new_zeros(*shape, keys.shape[3]), values.new_zeros(*shape, values.shape[3])))
+            new = (each.new_zeros(*shape, each.shape[3], dtype=self.dtype) for each in (keys, values))
+            self._layers.append((next(new), next(new)))
         longest = max(self._starts) + self._width
         rows = slice(self._from, self._from + self._count)
         result = []
@@ -64,7 +66,7 @@ class Slots:
                 import torch
 
                 index = torch.arange(self._from, self._from + self._count, device=new.device)
-                buffer[index, :, self._places[:, 0]] = new[:, :, 0]
+                buffer[index, :, self._places[:, 0]] = new[:, :, 0].to(buffer.dtype)
             result.append(buffer[rows, :, :longest])
         return result[0], result[1]
 
@@ -189,7 +191,7 @@ def attend(
 
     rows, heads, width, size = query.shape
     shared = heads // key.shape[1]
-    folded = query.reshape(rows, key.shape[1], shared * width, size)
+    folded = query.reshape(rows, key.shape[1], shared * width, size).to(key.dtype)
     mask = attention_mask.repeat(1, 1, shared, 1) if width > 1 else attention_mask
     result = scaled_dot_product_attention(folded, key, value, attn_mask=mask, scale=scaling)
     return result.reshape(rows, heads, width, value.shape[3]).transpose(1, 2), None

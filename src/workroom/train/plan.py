@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from workroom.errors import SandboxUnavailable
+from workroom.errors import ConfigError, SandboxUnavailable
 from workroom.train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _model(config: TrainConfig) -> Iterator[tuple[str, str]]:
     from workroom.train.hf_model import check
 
     facts = check(config.model)
-    yield "architecture", f"{facts.architecture}, {facts.parameters / 1e6:,.0f} million parameters"
+    yield "architecture", f"{facts.architecture}, {_millions(facts.parameters)} million parameters"
     free = "" if facts.free is None else f", {_gib(facts.free)} are free"
     yield "memory", f"{_gib(facts.memory)} for weights, gradients and the optimiser{free}"
     template = "the model's own"
@@ -175,6 +175,18 @@ def _update(config: TrainConfig, directory: Path) -> Iterator[tuple[str, str]]:
         from workroom.train.engines.verl_flags import flags
 
         yield "flags of verl", "\n".join(flags(config, directory))
+        yield "verl", _verl()
+
+
+def _verl() -> str:
+    """Where verl is, or why it cannot run here: a plan may be made on another machine than the one that trains."""
+    from workroom.train.engines.verl import environment
+
+    try:
+        found = environment()
+    except ConfigError as error:
+        return f"not on this machine: {error}"
+    return f"{found.verl} of {found.python}, {found.gpus} GPUs"
 
 
 def _around(config: TrainConfig) -> Iterator[tuple[str, str]]:
@@ -201,6 +213,10 @@ def _cut(text: str) -> str:
 
     shown = "\n".join(plain(line) for line in text.strip().splitlines())
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:,.0f}" if number >= 10_000_000 else f"{number / 1e6:.2g}"
 
 
 def _gib(size: int) -> str:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from workroom.errors import ContextOverflow
 from workroom.models.base import Completion, Delta, FinishReason, Message, Model, ModelHints, Sampling, ToolSpec, Usage
@@ -27,21 +27,34 @@ def policy_model(
     max_tokens: int,
     temperature: float = 1.0,
     protocol: "ToolProtocol" = "bash",
-    prompt: str = "compact",
+    prompt: Literal["standard", "compact"] = "compact",
+    shorten: bool = False,
 ) -> Model:
     """The model for `Agent` or `Run`: a `PolicyModel`, behind the text protocol where that is wanted."""
-    hints = ModelHints(prompt="compact" if prompt == "compact" else "standard")
-    model = PolicyModel(name, sampler, chat, window=window, max_tokens=max_tokens, temperature=temperature, hints=hints)
+    model = PolicyModel(
+        name,
+        sampler,
+        chat,
+        window=window,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        hints=ModelHints(prompt=prompt),
+        shorten=shorten,
+    )
     return model if protocol == "native" else TextProtocolModel(model, protocol)
 
 
 class PolicyModel:
     """Samples the turns of one episode with `sampler`; `for_task` gives a fresh one for the next.
 
-    `window` and `max_tokens` (of one turn) in tokens. `temperature` is the sampler's, whatever a call asks for: it
-    belongs to the algorithm. A reply that the window leaves no room for is bounded to less, down to 16 tokens.
-    Tools that a call offers go into the template, and calls are read from the text in Hermes' form
-    (`<tool_call>` with a JSON object); without tools the reply is plain text. The sampler is not closed with this.
+    `window` and `max_tokens` (of one turn) in tokens. A reply that the window leaves no room for is bounded to less,
+    down to 16 tokens; then the episode ends with `context_overflow`, as one row. With `shorten` the agent is told of
+    the window, and shortens its context as it does with other models: what follows is a row of its own then.
+
+    `temperature` is the sampler's, whatever a call asks for: it belongs to the algorithm. A seed that a call asks for
+    is another one in each turn. Tools that a call offers go into the template, and calls are read from the text in
+    Hermes' form (`<tool_call>` with a JSON object); without tools the reply is plain text. The sampler is not closed
+    with this.
     """
 
     def __init__(
@@ -54,9 +67,10 @@ class PolicyModel:
         max_tokens: int,
         temperature: float = 1.0,
         hints: ModelHints | None = None,
+        shorten: bool = False,
     ) -> None:
         self.name = name
-        self.window: int | None = window
+        self.window: int | None = window if shorten else None
         hints = hints or ModelHints(prompt="compact")
         self.hints = replace(hints, sampling=replace(hints.sampling, temperature=temperature, max_tokens=max_tokens))
         self._sampler = sampler
@@ -64,6 +78,7 @@ class PolicyModel:
         self._window = window
         self._max_tokens = max_tokens
         self._temperature = temperature
+        self._shorten = shorten
         self._conversation = Conversation(chat)
 
     async def complete(
@@ -77,7 +92,8 @@ class PolicyModel:
         """One call; see `Model.complete`. Raises ContextOverflow before anything is sampled."""
         prompt = self._conversation.prompt(messages, tools)
         asked = sampling.max_tokens if sampling is not None else None
-        bound = room(self.name, prompt, self._window, min(asked or self._max_tokens, self._max_tokens))
+        wanted = min(asked or self._max_tokens, self._max_tokens)
+        bound = room(self.name, prompt, self._window, wanted, final=not self._shorten)
         started = time.monotonic()
         sampled = await self._sampler.sample(
             prompt,
@@ -108,18 +124,21 @@ class PolicyModel:
             max_tokens=self._max_tokens,
             temperature=self._temperature,
             hints=self.hints,
+            shorten=self._shorten,
         )
 
     async def aclose(self) -> None:
         """Nothing to free: the sampler serves other episodes."""
 
 
-def room(name: str, prompt: Sequence[int], window: int, wanted: int) -> int:
+def room(name: str, prompt: Sequence[int], window: int, wanted: int, *, final: bool = False) -> int:
     """How many tokens a reply may have: what is wanted, or what the window leaves. Raises ContextOverflow."""
     left = window - len(prompt)
     if left < min(LEAST, wanted):
         raise ContextOverflow(
-            f"{name}: a prompt of {len(prompt)} tokens leaves no room for a reply in a window of {window}", window
+            f"{name}: a prompt of {len(prompt)} tokens leaves no room for a reply in a window of {window}",
+            window,
+            final=final,
         )
     return min(wanted, left)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from workroom.train.config import ModelSection
-from workroom.train.hf_model import ORIGIN
+from workroom.train.gguf import ORIGIN
 
 GGUF = "model.gguf"
 BESIDE = "workroom.json"  # how the model was trained to be spoken to

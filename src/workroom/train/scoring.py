@@ -75,4 +75,4 @@ def head_is_all(model: Any) -> bool:
     with torch.no_grad():
         whole = model(input_ids=ids, use_cache=False).logits
         hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        return torch.allclose(model.get_output_embeddings()(hidden), whole, rtol=1e-3, atol=1e-3)
+        return bool(torch.allclose(model.get_output_embeddings()(hidden), whole, rtol=1e-3, atol=1e-3))

@@ -94,7 +94,7 @@ def learn(model: Any, tokenizer: Any, rows: Sequence[TrainRow], config: "TrainCo
                 seed=config.seed,
                 use_cpu=model.device.type == "cpu",
                 bf16=config.model.dtype == "bfloat16",
-                activation_checkpointing=config.model.gradient_checkpointing,
+                gradient_checkpointing=config.model.gradient_checkpointing,
                 max_length=None,
                 completion_only_loss=True,
                 max_steps=settings.steps,

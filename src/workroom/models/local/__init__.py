@@ -27,7 +27,7 @@ class LocalStatus:
 
 def status() -> list[LocalStatus]:
     """A row for each model of the catalog. Reads the cache; no network."""
-    alive = {entry.name for entry, _ in running()}
+    alive = {name for name, _ in running()}
     built = server_path().is_file()
     return [
         LocalStatus(
@@ -36,7 +36,7 @@ def status() -> list[LocalStatus]:
             licence=entry.licence,
             size=entry.size,
             installed=built and have_weights(entry),
-            running=entry.name in alive,
+            running=entry.full_name in alive,
             default=entry.name == DEFAULT,
         )
         for entry in CATALOG.values()

@@ -21,9 +21,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class LocalEntry:
-    """A model of the catalog. `size` and `part_bytes` are bytes, `context` is tokens.
+    """A model of the catalog, or a `file` of the user's own. `size` and `part_bytes` are bytes, `context` is tokens.
 
-    The file is the members of `parts` one after the other; each but the last has `part_bytes` bytes.
+    The weights are the members of `parts` one after the other; each but the last has `part_bytes` bytes. `template`: a
+    file of the templates, empty for the one in the weights. `grammar`: whether the server enforces bash blocks.
     """
 
     name: str
@@ -36,15 +37,21 @@ class LocalEntry:
     licence: str
     origin: str
     hints: ModelHints
+    file: Path | None = None
+    grammar: bool = True
 
     @property
     def full_name(self) -> str:
         return PREFIX + self.name
 
+    @property
+    def template_file(self) -> Path | None:
+        return TEMPLATES / self.template if self.template else None
+
 
 # ChatML, as both models want it, with tool calls as the first of them writes them unasked; see docs/local-model.md.
-_TEMPLATE = "fenced-json.jinja"
-_HINTS = ModelHints(
+TEMPLATE = "fenced-json.jinja"
+HINTS = ModelHints(
     protocol="bash",
     tools=("execute_bash", "submit"),
     prompt="compact",
@@ -64,10 +71,10 @@ CATALOG = {
             size=1_117_320_768,
             sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
             context=16_384,
-            template=_TEMPLATE,
+            template=TEMPLATE,
             licence="Apache-2.0 as published by Qwen; the packages that carry it here state none",
             origin="Qwen2.5-Coder-1.5B-Instruct, GGUF Q4_K_M",
-            hints=_HINTS,
+            hints=HINTS,
         ),
         LocalEntry(
             name="smollm2-135m",
@@ -76,19 +83,27 @@ CATALOG = {
             size=98_362_432,
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             context=8_192,
-            template=_TEMPLATE,
+            template=TEMPLATE,
             licence="Apache-2.0",
             origin="HuggingFaceTB SmolLM2-135M-Instruct, GGUF Q4_1; too small for tasks, made for tests",
-            hints=_HINTS,
+            hints=HINTS,
         ),
     )
 }
 
 
 def find(name: str) -> LocalEntry:
-    """The entry of `name`, with or without `local/`; empty means the default. Raises `ConfigError` for another name."""
-    entry = CATALOG.get(name.removeprefix(PREFIX) or DEFAULT)
+    """The entry of `name`, with or without `local/`; empty means the default, and a path a GGUF of the user's own.
+
+    Raises ConfigError for another name, and for a path that leads to no model.
+    """
+    from workroom.models.local.own import is_path, own_entry
+
+    name = name.removeprefix(PREFIX)
+    entry = CATALOG.get(name or DEFAULT)
+    if entry is None and is_path(name):
+        return own_entry(name)
     if entry is None:
         known = ", ".join(PREFIX + known for known in CATALOG)
-        raise ConfigError(f"There is no local model {name!r}; there are: {known}.")
+        raise ConfigError(f"There is no local model {name!r}; there are: {known}, or local/PATH of a GGUF.")
     return entry

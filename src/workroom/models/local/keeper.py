@@ -41,6 +41,7 @@ class Keeper:
     """Owns the server of one state folder. `idle`: seconds without a call after which it stops the server."""
 
     def __init__(self, specification: dict[str, Any]) -> None:
+        self.name: str = specification["name"]
         self.folder = Path(specification["folder"])
         self.command: list[str] = specification["command"]
         self.log = Path(specification["log"])
@@ -94,6 +95,7 @@ class Keeper:
     def _publish(self, port: int) -> None:
         assert self.server is not None
         facts = {
+            "name": self.name,
             "url": f"http://127.0.0.1:{port}/v1",
             "key": self.key,
             "keeper": os.getpid(),

@@ -23,11 +23,11 @@ _CONTROL_TOKEN = re.compile(r"<(?=\|\w+\|>)")
 def open_local(
     name: str, *, protocol: str = "auto", token_ids: bool = False, on_progress: Progress | None = None
 ) -> Model:
-    """The local model of that name, with or without `local/`. Nothing is downloaded, built or started before its first
-    call, which tells `on_progress` in words what it waits for.
+    """The local model of that name or path, with or without `local/`. Nothing is downloaded, built or started before
+    its first call, which tells `on_progress` in words what it waits for.
 
     `protocol`: how tools are called; `auto` takes what the model does best. `token_ids`: completions tell them. Raises
-    ConfigError for an unknown name or a `WORKROOM_LOCAL_…` setting that is none.
+    ConfigError for an unknown name, a path that leads to no model or a `WORKROOM_LOCAL_…` setting that is none.
     """
     entry = find(name)
     kind: Kind = entry.hints.protocol
@@ -125,7 +125,7 @@ class LocalModel:
         if with_tools and kind == "native":
             # A small model that makes several calls at once makes up what the first of them gives.
             extra["parallel_tool_calls"] = False
-        if with_tools and kind == "bash":
+        if with_tools and kind == "bash" and self._entry.grammar:
             extra["grammar"] = (TEMPLATES / "bash-block.gbnf").read_text(encoding="utf-8")
         plain = OpenAIModel(
             self.name,

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -16,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from workroom.errors import ConfigError, ModelError
-from workroom.models.local.catalog import CATALOG, TEMPLATES, LocalEntry
+from workroom.models.local.catalog import PREFIX, LocalEntry
 from workroom.models.local.paths import Cancelled, Progress, cache_dir, locked, run_dir, try_lock
 
 # What the keeper and the server need of the environment. Keys of model providers are not among it.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
 _GPU = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 _PROMPT_CACHE_MIB = 1024
+_NO_NAME = re.compile(r"[^\w.-]+")  # what is no part of the name of a state folder
+_LONGEST_NAME = 60
 
 
 @dataclass(slots=True)
@@ -74,18 +77,23 @@ def _number(environment: Mapping[str, str], name: str, default: float) -> float:
 def command_of(entry: LocalEntry, settings: Settings, binary: Path, weights: Path) -> list[str]:
     """The command line of the server, without address and key."""
     threads = str(settings.threads)
+    template = entry.template_file
     return [
         *(str(binary), "--model", str(weights), "--alias", entry.full_name),
         *("--ctx-size", str(entry.context * settings.parallel), "--parallel", str(settings.parallel)),
         *("--threads", threads, "--threads-batch", threads, "--cache-ram", str(_PROMPT_CACHE_MIB)),
-        *("--jinja", "--chat-template-file", str(TEMPLATES / entry.template), "--no-webui", "--offline"),
+        *("--jinja", *(("--chat-template-file", str(template)) if template else ()), "--no-webui", "--offline"),
     ]
 
 
 def state_folder(entry: LocalEntry, command: list[str]) -> Path:
     """The state folder of the server with this very command, so that other versions and settings get their own."""
-    digest = hashlib.sha256("\0".join([*command, (TEMPLATES / entry.template).read_text("utf-8")]).encode())
-    folder = run_dir() / f"{entry.name}-{digest.hexdigest()[:12]}"
+    template = entry.template_file
+    parts = [*command, template.read_text("utf-8") if template else ""]
+    if entry.file is not None:
+        parts.append(entry.sha256)  # a file that has changed under its name is another model
+    name = _NO_NAME.sub("-", entry.name)[-_LONGEST_NAME:].strip("-.") or "model"
+    folder = run_dir() / f"{name}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:12]}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
@@ -127,7 +135,14 @@ def start(
         progress(f"{entry.full_name}: starting the server")
         began = time.monotonic()
         error = _start_keeper(
-            {"folder": str(folder), "command": command, "log": str(log), "idle": settings.idle}, cancelled
+            {
+                "name": entry.full_name,
+                "folder": str(folder),
+                "command": command,
+                "log": str(log),
+                "idle": settings.idle,
+            },
+            cancelled,
         )
         lease = None if error else attach(folder)
         if lease is None:
@@ -193,13 +208,11 @@ def _facts(folder: Path) -> dict[str, Any] | None:
     return facts
 
 
-def running() -> Iterator[tuple[LocalEntry, dict[str, Any]]]:
-    """Every running local server of this user: its entry, and what its keeper published."""
+def running() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every running local server of this user: the full name of its model, and what its keeper published."""
     for folder in sorted(run_dir().iterdir()):
-        entry = CATALOG.get(folder.name.rpartition("-")[0])
-        facts = _facts(folder) if entry else None
-        if entry and facts:
-            yield entry, facts
+        if facts := _facts(folder):
+            yield facts.get("name") or PREFIX + folder.name.rpartition("-")[0], facts
 
 
 def stop(timeout: float = 10.0) -> int:

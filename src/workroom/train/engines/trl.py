@@ -115,7 +115,7 @@ def arguments(config: TrainConfig, directory: Path, *, use_cpu: bool) -> Any:
         seed=config.seed,
         use_cpu=use_cpu,
         bf16=config.model.dtype == "bfloat16",
-        activation_checkpointing=config.model.gradient_checkpointing,
+        gradient_checkpointing=config.model.gradient_checkpointing,
         max_steps=algorithm.steps,
         num_generations=group,
         per_device_train_batch_size=micro,

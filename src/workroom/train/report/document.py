@@ -98,6 +98,10 @@ def _times(training: Training, sessions: Sequence[Any]) -> Iterator[tuple[str, s
         yield "Sessions", f"{len(started)}: it was interrupted and went on"
     if written := [line.time for line in training.lines if line.time]:
         yield "Last figures", show(max(written), "date")
+        if len(started) == 1 and isinstance(started[0], int | float):
+            yield "From the beginning to them", ledger.duration(max(written) - started[0])
+    if steps := [found for line in training.steps() if isinstance(found := line.values.get("step_seconds"), float)]:
+        yield "All steps", ledger.duration(sum(steps))
     for line in training.lines:
         if line.kind == "timing":
             for name, value in line.values.items():

@@ -1,0 +1,84 @@
+"""The small HTTP server, byte by byte."""
+
+import asyncio
+
+import pytest
+
+from workroom.train import http_server
+from workroom.train.http_server import HOST, HttpServer, Request, Response
+
+
+async def echo(request: Request) -> Response:
+    return Response(200, f"{request.method} {request.path} {request.body.decode()}".encode(), "text/plain")
+
+
+def talk(*pieces: bytes, pauses: bool = False) -> bytes:
+    """All that the server answers to the pieces, until it hangs up or has answered what it will."""
+
+    async def inside() -> bytes:
+        async with HttpServer(echo) as server:
+            reader, writer = await asyncio.open_connection(HOST, server.port)
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                if pauses:
+                    heard.append(await reader.readuntil(b"\r\n\r\n"))
+            answer = b"".join(heard) + await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            return answer
+
+    heard: list[bytes] = []
+    return asyncio.run(inside())
+
+
+def test_requests_on_one_connection_are_answered_in_turn_also_if_they_come_at_once() -> None:
+    first = b"POST /a?x=1 HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"
+    last = b"GET /b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    for pieces in ((first, last), (first + last,)):
+        answer = talk(*pieces)
+        assert answer.count(b"HTTP/1.1 200 OK") == 2
+        assert answer.index(b"POST /a hi") < answer.index(b"GET /b ")
+
+
+def test_a_body_in_chunks_and_a_client_that_asks_before_it_sends_one() -> None:
+    head = b"POST /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n"
+    assert talk(chunked).endswith(b"POST /a hi")
+    answer = talk(head + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n", b"hi", pauses=True)
+    assert answer.startswith(b"HTTP/1.1 100 ")
+    assert answer.endswith(b"POST /a hi")
+
+
+def test_an_old_client_is_hung_up_on() -> None:
+    assert talk(b"GET /a HTTP/1.0\r\n\r\n").endswith(b"GET /a ")
+
+
+def test_a_body_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "MOST", 3)
+    assert talk(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nlong").startswith(b"HTTP/1.1 413 ")
+
+
+def test_closing_ends_connections_and_calls_that_are_under_way() -> None:
+    async def inside() -> None:
+        started = asyncio.Event()
+        ended = asyncio.Event()
+
+        async def forever(request: Request) -> Response:
+            started.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+            raise AssertionError
+
+        async with HttpServer(forever) as server:
+            reader, writer = await asyncio.open_connection(HOST, server.port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            await started.wait()
+        assert ended.is_set()
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+
+    asyncio.run(inside())
