@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.train.tokens import Played, tokenizer
+from workroom.errors import Overloaded
 from workroom.task import Task
 from workroom.train.config import TrainConfig
 from workroom.train.data import Splits
@@ -23,20 +24,12 @@ PAINT = Task("Which colour?", id="paint", answer="red", grader="exact", document
 class Server:
     """verl's client of its servers: plays a task's replies, and notes what it was asked."""
 
-    def __init__(
-        self,
-        tokens: Any,
-        *replies: Any,
-        fails: int = 0,
-        logprobs: bool = True,
-        stop: str = "completed",
-        ends: bool = True,
-    ):
+    def __init__(self, tokens: Any, *replies: str, fails: int = 0, logprobs: bool = True, ends: bool = True) -> None:
         self.played = Played(tokens, *(replies if ends else (tokens.encode(text) for text in replies)))
         self.asked: list[dict[str, Any]] = []
         self.fails = fails
         self.logprobs = logprobs
-        self.stop = stop
+        self.ends = ends
 
     async def generate(self, request_id: str, *, prompt_ids: list[int], sampling_params: dict[str, Any]) -> Any:
         from verl.workers.rollout.replica import TokenOutput
@@ -50,7 +43,7 @@ class Server:
         return TokenOutput(
             token_ids=list(sampled.ids),
             log_probs=list(sampled.logprobs) if self.logprobs else None,
-            stop_reason=self.stop,
+            stop_reason="completed" if self.ends else "aborted",
             extra_fields={"min_global_steps": version, "max_global_steps": version},
         )
 
@@ -185,10 +178,12 @@ async def play(stage: Stage) -> dict[str, Any]:
     found["rewards"] = {"wrong": wrong.reward_score, "overlong": endless.extra_fields["reward_extra_info"]}
     [recovered] = await stage.roll(Server(tokens, LOOK, SAY, fails=1), row)
     found["recovered"] = recovered.reward_score
-    found["left out"] = [
-        await stage.roll(server, row)
-        for server in (Server(tokens, SAY, logprobs=False), Server(tokens, LOOK[:9], stop="aborted", ends=False))
-    ]
+    found["left out"] = await stage.roll(Server(tokens, SAY, logprobs=False), row)
+    broken = verl_loop.ServerSampler(Server(tokens, LOOK[:9], ends=False), "e", (2,), {})
+    try:
+        await broken.sample([1], max_tokens=99)
+    except Overloaded as error:
+        found["broken off"] = str(error)
     found["refused"] = [await refused(stage, row, *setting) for setting in REFUSED]
     found |= await several(stage, row)
     return found | {"heard": heard}
