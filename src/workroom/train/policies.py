@@ -5,13 +5,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from workroom.errors import ConfigError
 from workroom.train.chat import ChatTemplate
 from workroom.train.config import TrainConfig
 from workroom.train.policy import policy_model
 from workroom.train.rollouts import Job, Rollouts
 
 if TYPE_CHECKING:
-    from workroom.models.base import Model
+    from workroom.models.base import Completion, Model
     from workroom.task import Task
     from workroom.train.meter import Meter
     from workroom.train.records import Rollout, TrainRow
@@ -97,12 +98,9 @@ class Policy:
 
     async def expert_rows(self, tasks: "Sequence[Task]") -> "list[TrainRow]":
         """The rows of episodes that an expert plays on the tasks, in real sandboxes; those that succeed."""
-        rollouts = await Rollouts(
-            _Experts(self, tasks),
-            self._config,
-            self._reward,
-            self._directory,  # type: ignore[arg-type]
-        ).collect([Job(task, 1) for task in tasks], keep=self._config.output.samples, name="expert")
+        played = Rollouts(_Experts(self, tasks), self._config, self._reward, self._directory)
+        jobs = [Job(task, 1) for task in tasks]
+        rollouts = await played.collect(jobs, keep=self._config.output.samples, name="expert")
         return [row for rollout in rollouts if rollout.reward == 1.0 for row in rollout.rows]
 
     def changed(self) -> None:
@@ -121,11 +119,16 @@ class Policy:
 
     def save(self, folder: Path) -> None:
         """The same, with what `workroom run -m local/FOLDER` needs beside it."""
-        from workroom.train.save import save, save_hints
+        from workroom.train.gguf import to_gguf
+        from workroom.train.save import GGUF, save, save_hints
 
         save(self.model, self.tokenizer, folder)
         settings = {"temperature": self._config.validation.temperature, "max_tokens": self._config.rollout.max_tokens}
         save_hints(self._config.model, settings, folder)
+        try:
+            to_gguf(folder, folder / GGUF)
+        except ConfigError as error:
+            self._tell(f"{folder} is in Hugging Face form only: {error}")
 
     def load_weights(self, folder: Path) -> None:
         """Takes the weights of a checkpoint."""
@@ -170,7 +173,7 @@ class _Changing(AbstractContextManager[None]):
 
 
 class _Experts:
-    """A model that speaks, in the episode of each task, with the words of that task's expert."""
+    """Speaks, in the episode of each task, with the words of that task's expert."""
 
     def __init__(self, policy: Policy, tasks: "Sequence[Task]") -> None:
         from workroom.train.warm_start import ExpertSampler
@@ -183,10 +186,15 @@ class _Experts:
         self.hints = self._plain.hints
 
     def for_task(self, task_id: str) -> "Model":
+        """The expert of one task."""
         from workroom.train.data import expert_turns
         from workroom.train.warm_start import ExpertSampler
 
         return self._policy.speaker(ExpertSampler(self._policy.tokenizer, expert_turns(self._tasks[task_id])))
+
+    async def complete(self, *arguments: Any, **options: Any) -> "Completion":
+        """What an expert without a task says: nothing."""
+        return await self._plain.complete(*arguments, **options)
 
     async def aclose(self) -> None:
         """There is nothing to free."""

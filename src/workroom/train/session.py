@@ -66,18 +66,20 @@ class Session:
         if self.config.engine == "verl":
             from workroom.train.engines.verl import launch
 
-            launch(self.config, self.directory, tell=self._tell)
-            return self._outcome()
+            whole = launch(self.config, self.directory, tell=self._tell, stopping=lambda: self._stopping)
+            return self._outcome(interrupted=not whole)
         with self._runner:
             return self._run()
 
     def _run(self) -> Outcome:
+        from workroom.train.hf_model import fitting
         from workroom.train.policies import Policy
         from workroom.train.rewards import Reward
 
         splits = self._data()
         reward = Reward(self.config.reward)
         step = self._last_checkpoint()
+        self.config = self.config.model_copy(update={"model": fitting(self.config.model, tell=self._tell)})
         self._tell("loading the policy")
         policy = Policy.load(self.config, self.directory, reward, warmed=self.warm_folder(), tell=self._tell)
         kept = step if self._resume else None
