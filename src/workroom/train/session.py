@@ -64,12 +64,23 @@ class Session:
     def run(self) -> Outcome:
         """Trains. Raises a WorkroomError where it cannot go on; what was finished is kept."""
         if self.config.engine == "verl":
-            from workroom.train.engines.verl import launch
-
-            launch(self.config, self.directory, tell=self._tell)
-            return self._outcome()
+            return self._run_verl()
         with self._runner:
             return self._run()
+
+    def _run_verl(self) -> Outcome:
+        """verl trains in processes of its own; what it noted goes into the ledger when it has ended."""
+        from workroom.train.engines.verl import entries, launch
+
+        try:
+            whole = launch(self.config, self.directory, tell=self._tell, stopping=lambda: self._stopping)
+        finally:
+            if found := list(entries(self.directory)):
+                # It writes into tensorboard/ itself.
+                with Ledger(self.directory, tensorboard=False, on_metrics=self._on_metrics) as ledger:
+                    for kind, step, values in found:
+                        ledger.write(kind, step, values)
+        return self._outcome(interrupted=not whole)
 
     def _run(self) -> Outcome:
         from workroom.train.policies import Policy
