@@ -51,7 +51,7 @@ def found(place: Path) -> Any:
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_CACHE": str(place / "cache"),
     }
-    command = [PYTHON, "-m", "tests.train.verl_worker", place]
+    command = [str(PYTHON), "-m", "tests.train.verl_worker", str(place)]
     done = subprocess.run(command, cwd=place, env=variables, capture_output=True, text=True, check=False, timeout=540)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads((place / "found.json").read_text())
