@@ -17,6 +17,7 @@ from workroom.train.data import Splits
 from workroom.train.engines import verl
 from workroom.train.engines.verl_data import from_json, to_json
 
+pytestmark = pytest.mark.timeout(600)  # importing verl alone takes half a minute on a busy machine
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get(verl.VARIABLE) or ROOT / ".venv-verl" / "bin" / "python")
 
@@ -50,8 +51,8 @@ def found(place: Path) -> Any:
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_CACHE": str(place / "cache"),
     }
-    command = [PYTHON, "-m", "tests.train.verl_worker", place]
-    done = subprocess.run(command, cwd=place, env=variables, capture_output=True, text=True, check=False, timeout=280)
+    command = [str(PYTHON), "-m", "tests.train.verl_worker", str(place)]
+    done = subprocess.run(command, cwd=place, env=variables, capture_output=True, text=True, check=False, timeout=540)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads((place / "found.json").read_text())
 
@@ -390,6 +391,17 @@ def test_figures_of_a_training_that_was_resumed(tmp_path: Path) -> None:
     }  # fmt: skip
     with pytest.raises(ConfigError, match="no checkpoint"):
         verl.trained(tmp_path)
+    theirs = {"critic/score/mean": 0.5, "training/num_turns/mean": 6, "actor/grad_norm": 2.0, "perf/mfu/actor": 0.1}
+    validated = {"val-core/workroom-llm/acc/mean@1": 0.25, "val-aux/workroom-sandbox/tool_calls/mean@4": 3.0}
+    line = {
+        "step": 5,
+        "data": theirs | validated | {"val-aux/num_turns/mean": 4, "val-core/workroom-llm/acc/best@4": 1},
+    }
+    (tmp_path / "verl-0003.jsonl").write_text(json.dumps(line) + "\n")
+    assert list(verl.entries(tmp_path)) == [
+        ("train", 5, {"reward": 0.5, "turns": 3.0, "grad_norm": 2.0}),
+        ("validation", 5, {"llm/success": 0.25, "sandbox/tool_calls": 3.0}),
+    ]
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("4")
     assert verl.trained(tmp_path) == tmp_path / "checkpoints" / "global_step_4" / "actor" / "huggingface"

@@ -7,6 +7,7 @@ import logging
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock, patch
 
 from tests.train.tokens import Played, tokenizer
 from workroom.errors import Overloaded
@@ -218,23 +219,15 @@ async def several(stage: Stage, row: dict[str, Any]) -> dict[str, Any]:
         "failed": Rollout("t", 0, rows, None, "sandbox_error", error="bwrap is gone"),
         "silent": Rollout("t", 0, (), 0.0, "context_overflow"),
     }
-    played = verl_loop.play
     found: dict[str, Any] = {}
-    try:
-        for name, rollout in given.items():
-            for estimator in ("grpo", "rloo"):
-
-                async def told(*_: Any, result: Any = rollout, **__: Any) -> Any:
-                    return result
-
-                verl_loop.play = told
+    for name, rollout in given.items():
+        for estimator in ("grpo", "rloo"):
+            with patch.object(verl_loop, "play", AsyncMock(return_value=rollout)):
                 outputs = await stage.roll(Server(stage.tokens, SAY), row, estimator)
-                found[f"{name} {estimator}"] = [
-                    [output.prompt_ids, output.response_ids, output.response_mask, output.reward_score]
-                    for output in outputs
-                ]
-    finally:
-        verl_loop.play = played
+            found[f"{name} {estimator}"] = [
+                [output.prompt_ids, output.response_ids, output.response_mask, output.reward_score]
+                for output in outputs
+            ]
     return {"rollouts": found}
 
 

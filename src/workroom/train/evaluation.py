@@ -102,6 +102,13 @@ def read(directory: Path, name: str) -> list[Line] | None:
     return [Line(**{key: value for key, value in record.items() if key != "success"}) for record in found]
 
 
+def forget(directory: Path, step: int) -> None:
+    """Removes the evaluations of later steps, which will be made once more, by another policy."""
+    for path in (directory / FOLDER).glob("step-*.jsonl"):
+        if int(path.stem.removeprefix("step-")) > step:
+            path.unlink()
+
+
 def figures(lines: Sequence[Line]) -> dict[str, float]:
     """Means over the scored episodes: `reward`, `success` and `tool_use` are shares, `turns`, `tool_calls` and
     `sampled_tokens` numbers an episode. `episodes` is the number of all, `dropped` the share without a score."""

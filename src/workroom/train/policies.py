@@ -1,13 +1,16 @@
 """The policy of a training: weights that are trained, a sampler of them, and the rollouts made with it."""
 
+import asyncio
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from workroom.errors import ConfigError
 from workroom.train.chat import ChatTemplate
 from workroom.train.config import TrainConfig
+from workroom.train.evaluation import Line, Mode, line_of
 from workroom.train.policy import policy_model
 from workroom.train.rollouts import Job, Rollouts
 
@@ -77,10 +80,8 @@ class Policy:
             jobs.append(Job(task, sample, _seed(seed, task.id, sample)))
         return await self._training.collect(jobs, keep=self._config.output.samples, name=name)
 
-    async def evaluate(
-        self, tasks: "Sequence[Task]", mode: Literal["sandbox", "llm"], *, repeats: int, name: str
-    ) -> "list[Rollout]":
-        """Every task `repeats` times, at the temperature of the validation."""
+    async def evaluate(self, tasks: "Sequence[Task]", mode: Mode, *, repeats: int, name: str) -> list[Line]:
+        """Every task `repeats` times, at the temperature of the validation. Every run is looked at, few are kept."""
         from workroom.train.data import asked
 
         jobs = [
@@ -88,13 +89,13 @@ class Policy:
             for task in tasks
             for repeat in range(1, repeats + 1)
         ]
-        return await self._held_out.collect(
-            jobs,
-            keep=self._config.output.samples,
-            mode=mode,
-            temperature=self._config.validation.temperature,
-            name=name,
-        )
+        temperature = self._config.validation.temperature
+        rollouts = await self._held_out.collect(jobs, keep=len(jobs), mode=mode, temperature=temperature, name=name)
+        lines = [await asyncio.to_thread(line_of, rollout, mode) for rollout in rollouts]
+        for rollout in rollouts[self._config.output.samples :]:
+            if rollout.path is not None:
+                shutil.rmtree(rollout.path, ignore_errors=True)
+        return lines
 
     async def expert_rows(self, tasks: "Sequence[Task]") -> "list[TrainRow]":
         """The rows of episodes that an expert plays on the tasks, in real sandboxes; those that succeed."""

@@ -9,25 +9,18 @@ kill looks for these, and goes on in the middle of the steps from the trainer's 
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workroom.errors import ConfigError
-from workroom.train import evaluation
 from workroom.train.config import TrainConfig
 from workroom.train.ledger import Ledger
 from workroom.train.plan import Outcome, Plan, make_plan
 
 if TYPE_CHECKING:
-    from workroom.task import Task
     from workroom.train.data import Splits
-    from workroom.train.policies import Policy
-    from workroom.train.records import Rollout
 
 Tell = Callable[[str], None]
-_STAGES = ("start", "warm_start", "final")
 
 
 class Session:
@@ -64,17 +57,29 @@ class Session:
     def run(self) -> Outcome:
         """Trains. Raises a WorkroomError where it cannot go on; what was finished is kept."""
         if self.config.engine == "verl":
-            from workroom.train.engines.verl import launch
-
-            whole = launch(self.config, self.directory, tell=self._tell, stopping=lambda: self._stopping)
-            return self._outcome(interrupted=not whole)
+            return self._run_verl()
         with self._runner:
             return self._run()
+
+    def _run_verl(self) -> Outcome:
+        """verl trains in processes of its own; what it noted goes into the ledger when it has ended."""
+        from workroom.train.engines.verl import entries, launch
+
+        try:
+            whole = launch(self.config, self.directory, tell=self._tell, stopping=lambda: self._stopping)
+        finally:
+            if found := list(entries(self.directory)):
+                # It writes into tensorboard/ itself.
+                with Ledger(self.directory, tensorboard=False, on_metrics=self._on_metrics) as ledger:
+                    for kind, step, values in found:
+                        ledger.write(kind, step, values)
+        return self._outcome(interrupted=not whole)
 
     def _run(self) -> Outcome:
         from workroom.train.hf_model import fitting
         from workroom.train.policies import Policy
         from workroom.train.rewards import Reward
+        from workroom.train.stages import Stages
 
         splits = self._data()
         reward = Reward(self.config.reward)
@@ -90,7 +95,7 @@ class Session:
                 tensorboard=self.config.output.tensorboard,
                 on_metrics=self._on_metrics,
             ) as ledger:
-                whole = _Stages(self, policy, splits, ledger).run(step)
+                whole = Stages(self, policy, splits, ledger).run(step)
         finally:
             self._runner.run(policy.aclose())
             self._runner.run(reward.aclose())
@@ -133,148 +138,3 @@ class Session:
     def tell(self, text: str) -> None:
         """Says what is done now."""
         self._tell(text)
-
-
-class _Stages:
-    """The stages of a session, in order."""
-
-    def __init__(self, session: Session, policy: "Policy", splits: "Splits", ledger: Ledger) -> None:
-        self._session = session
-        self._config = session.config
-        self._directory = session.directory
-        self._policy = policy
-        self._splits = splits
-        self._ledger = ledger
-        self._tasks = {task.id: task for task in splits.train}
-        self._collected: dict[str, float] = {}
-        self._began = time.monotonic()
-
-    def run(self, step: int) -> bool:
-        """From the stage that is due; `step` is that of the last checkpoint. False where it was stopped before the
-        end."""
-        warmed = self._session.warm_folder() is not None
-        if not step and not warmed:
-            self._evaluate("start", 0, self._splits.test)
-            if self._config.warm_start.steps and not self._session.stopping:
-                self._warm_start()
-                warmed = True
-        if warmed and not step:
-            self._evaluate("warm_start", 0, self._splits.test)
-        if self._session.stopping:
-            return False
-        trained = self._directory / "model"
-        if (trained / "config.json").is_file():
-            self._policy.load_weights(trained)
-        else:
-            if self._train(resume=step > 0) < self._config.algorithm.steps:
-                return False
-            self._policy.save(trained)
-        self._evaluate("final", self._config.algorithm.steps, self._splits.test)
-        return True
-
-    def _warm_start(self) -> None:
-        from workroom.train.warm_start import learn, read_rows
-
-        settings = self._config.warm_start
-        if settings.data == "expert":
-            rows = self._session.wait(self._policy.expert_rows(self._splits.train[: settings.tasks]))
-            if not rows:
-                raise ConfigError(
-                    f"the expert solved none of {settings.tasks} tasks: see what it ran into below "
-                    f"{self._directory / 'samples' / 'expert'} (rollout.context and rollout.max_tokens bound it, too)"
-                )
-        else:
-            rows = read_rows(Path(settings.data))
-        self._session.tell(f"warm start: {settings.steps} supervised steps on {len(rows)} rows")
-        with self._policy.exclusive():
-            losses = learn(
-                self._policy.model, self._policy.tokenizer, rows, self._config, self._directory / "checkpoints"
-            )
-        for number, loss in enumerate(losses, 1):
-            self._ledger.write("warm_start", number, {"loss": loss})
-        self._policy.save_plain(self._directory / "warm_start")
-
-    def _train(self, *, resume: bool) -> int:
-        """The steps by reward; the number of the last one."""
-        if self._config.engine == "trl":
-            from workroom.train.engines.trl import TrlEngine
-
-            engine = TrlEngine(
-                self._policy.model,
-                self._policy.tokenizer,
-                self._config,
-                list(self._tasks),
-                self._directory / "checkpoints",
-                collect=self._collect,
-                on_step=self._stepped,
-            )
-        else:
-            from workroom.train.engines.ppo import PpoEngine
-
-            engine = PpoEngine(
-                self._policy.model,
-                self._policy.tokenizer,
-                self._config,
-                list(self._tasks),
-                self._directory / "checkpoints",
-                collect=self._collect,
-                on_step=self._stepped,
-            )
-        self._began = time.monotonic()
-        return engine.train(resume=resume)
-
-    def _collect(self, names: Sequence[str], step: int) -> "Sequence[Rollout]":
-        from workroom.train.metrics import summarise
-
-        tasks = [self._tasks[name] for name in names]
-        rollouts: list[Rollout] = self._session.wait(
-            self._policy.rollouts(tasks, seed=f"{self._config.seed} {step}", name=f"step-{step + 1:05d}")
-        )
-        self._collected = summarise(rollouts, self._policy.meter)
-        return rollouts
-
-    def _stepped(self, step: int, figures: Mapping[str, float]) -> bool:
-        """Notes a step; whether to stop."""
-        self._policy.changed()
-        now = time.monotonic()
-        seconds, self._began = now - self._began, now
-        shares = {"step_seconds": seconds, "sandbox_share": self._policy.sandbox_seconds() / seconds}
-        self._ledger.write("train", step, {**self._collected, **_chosen(figures), **shares})
-        every = self._config.validation.every
-        if every and step % every == 0 and step < self._config.algorithm.steps:
-            self._evaluate(f"step-{step}", step, self._splits.validation)
-            self._began = time.monotonic()
-        return self._session.stopping
-
-    def _evaluate(self, name: str, step: int, tasks: "Sequence[Task]") -> None:
-        if evaluation.read(self._directory, name) is not None or not tasks or self._session.stopping:
-            return
-        settings = self._config.validation
-        lines: list[evaluation.Line] = []
-        values: dict[str, float] = {}
-        for mode in settings.modes:
-            self._session.tell(f"{name}: {len(tasks) * settings.repeats} held-out episodes in {mode} mode")
-            rollouts = self._session.wait(
-                self._policy.evaluate(tasks, mode, repeats=settings.repeats, name=f"{name}-{mode}")
-            )
-            own = [evaluation.line_of(rollout, mode) for rollout in rollouts]
-            values |= {f"{mode}/{key}": value for key, value in evaluation.figures(own).items()}
-            lines += own
-        evaluation.write(self._directory, name, lines)
-        if name not in _STAGES[:2]:
-            self._ledger.write("validation", step, {**values, "held_out": "test" if name == "final" else "validation"})
-        shown = ", ".join(f"{mode} {100 * values[f'{mode}/success']:.0f} %" for mode in settings.modes)
-        self._session.tell(f"{name}: success {shown}")
-
-
-def _chosen(figures: Mapping[str, float]) -> dict[str, float]:
-    """The trainer's figures under the names of the report."""
-    names = {
-        "loss": "loss",
-        "grad_norm": "grad_norm",
-        "entropy": "entropy",
-        "learning_rate": "learning_rate",
-        "clip_ratio/region_mean": "clip_fraction",
-        "step_time": "update_seconds",
-    }
-    return {new: figures[old] for old, new in names.items() if old in figures}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from workroom.errors import ConfigError, WorkroomError
 from workroom.train.engines.verl_data import AGENT, write_data
+from workroom.train.engines.verl_figures import entries, figures, next_log
 from workroom.train.engines.verl_flags import flags
 from workroom.trajectory.files import replace_file
 
@@ -24,7 +25,18 @@ if TYPE_CHECKING:
     from workroom.train.config import TrainConfig
     from workroom.train.data import Splits
 
-__all__ = ["Environment", "command", "environment", "figures", "flags", "launch", "prepare", "trained", "write_data"]
+__all__ = [
+    "Environment",
+    "command",
+    "entries",
+    "environment",
+    "figures",
+    "flags",
+    "launch",
+    "prepare",
+    "trained",
+    "write_data",
+]
 
 VARIABLE: Final = "WORKROOM_VERL_PYTHON"
 VERSION: Final = "0.9"  # whose keys and agent loop these are
@@ -103,7 +115,7 @@ def command(config: "TrainConfig", directory: Path, where: Environment, *, resum
     """What is to be run to train, in the directory. Raises ConfigError for settings that verl cannot train with."""
     handed = {
         "PYTHONPATH": os.pathsep.join([_sources(), *filter(None, [os.environ.get("PYTHONPATH")])]),
-        "VERL_FILE_LOGGER_PATH": str(_next(directory.absolute())),
+        "VERL_FILE_LOGGER_PATH": str(next_log(directory.absolute())),
         "TENSORBOARD_DIR": str(directory.absolute() / "tensorboard"),
     }
     overrides = flags(config, directory, gpus=where.gpus, resume=resume, variables=handed)
@@ -119,8 +131,8 @@ def launch(
     stopping: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Trains with verl and waits for its end; what it prints goes where ours goes. Goes on from the last checkpoint
-    where there is one. `figures` reads verl's metrics, which are in `tensorboard/` too; the trained policy is in
-    `model/`. False where it was ended because it was `stopping`, which is asked every second.
+    where there is one. `figures` and `entries` read its metrics, which are in `tensorboard/` too; the trained policy is
+    in `model/`. False where it was ended because it was `stopping`, which is asked every second.
 
     Raises ConfigError as `environment` and `flags` do, before anything is started, and WorkroomError where verl fails.
     An interrupt ends verl as well, and is raised again.
@@ -152,24 +164,6 @@ def trained(directory: Path) -> Path:
     if step is None:
         raise ConfigError(f"verl has written no checkpoint into {directory / 'checkpoints'} yet")
     return directory / "checkpoints" / f"global_step_{step}" / "actor" / "huggingface"
-
-
-def figures(directory: Path) -> dict[int, dict[str, float]]:
-    """verl's own metrics by step, by its names. What was done again after a resumption counts as the last time."""
-    found: dict[int, dict[str, float]] = {}
-    for log in _logs(directory):
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        for number, line in enumerate(lines):
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                if number + 1 < len(lines):
-                    raise ConfigError(f"{log} is damaged in line {number + 1}: begin the training anew") from None
-                continue  # torn by a kill
-            if number == 0:
-                found = {step: data for step, data in found.items() if step < entry["step"]}
-            found.setdefault(entry["step"], {}).update(entry["data"])
-    return dict(sorted(found.items()))
 
 
 def _splits(config: "TrainConfig", directory: Path, tell: Callable[[str], None]) -> "Splits":
@@ -207,15 +201,6 @@ def _linked(source: str, target: str) -> str:
     except OSError:
         shutil.copy2(source, target)
     return target
-
-
-def _logs(directory: Path) -> list[Path]:
-    """What verl's starts have logged, in order: each start wants a file of its own, and would empty one."""
-    return sorted(directory.glob("verl-*.jsonl"))
-
-
-def _next(directory: Path) -> Path:
-    return directory / f"verl-{len(_logs(directory)) + 1:04d}.jsonl"
 
 
 def _end(process: "subprocess.Popen[Any]") -> None:
