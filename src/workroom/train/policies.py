@@ -1,7 +1,6 @@
 """The policy of a training: weights that are trained, a sampler of them, and the rollouts made with it."""
 
 import asyncio
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,7 +11,7 @@ from workroom.train.chat import ChatTemplate
 from workroom.train.config import TrainConfig
 from workroom.train.evaluation import Line, Mode, line_of
 from workroom.train.policy import policy_model
-from workroom.train.rollouts import Job, Rollouts
+from workroom.train.rollouts import Job, Rollouts, prune
 
 if TYPE_CHECKING:
     from workroom.models.base import Completion, Model
@@ -92,9 +91,7 @@ class Policy:
         temperature = self._config.validation.temperature
         rollouts = await self._held_out.collect(jobs, keep=len(jobs), mode=mode, temperature=temperature, name=name)
         lines = [await asyncio.to_thread(line_of, rollout, mode) for rollout in rollouts]
-        for rollout in rollouts[self._config.output.samples :]:
-            if rollout.path is not None:
-                shutil.rmtree(rollout.path, ignore_errors=True)
+        await asyncio.to_thread(prune, self._directory / "samples" / name, self._config.output.samples)
         return lines
 
     async def expert_rows(self, tasks: "Sequence[Task]") -> "list[TrainRow]":

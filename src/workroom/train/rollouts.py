@@ -5,6 +5,7 @@ those of the last ones emptied and closed, while the others keep the model busy.
 """
 
 import asyncio
+import json
 import random
 import shutil
 from collections.abc import Coroutine, Iterable, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from workroom.train.records import Rollout
     from workroom.train.rewards import Reward
 
-__all__ = ["Job", "Rollouts"]
+__all__ = ["Job", "Rollouts", "prune"]
 
 T = TypeVar("T")
 
@@ -126,6 +127,16 @@ def _keep(rollouts: "Sequence[Rollout]", chosen: Iterable[int], target: Path) ->
     if lines:
         replace_file(target / "index.jsonl", "".join(f"{line}\n" for line in lines).encode())
     return [replace(rollout, path=paths.get(number)) for number, rollout in enumerate(rollouts)]
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Leaves the first `keep` runs of a folder below `samples/`, in its index, too."""
+    index = folder / "index.jsonl"
+    lines = index.read_text(encoding="utf-8").splitlines(keepends=True) if index.is_file() else []
+    for line in lines[keep:]:
+        shutil.rmtree(folder / json.loads(line)["run"], ignore_errors=True)
+    if lines:
+        replace_file(index, "".join(lines[:keep]).encode())
 
 
 def _check(rollouts: "Sequence[Rollout]") -> None:
