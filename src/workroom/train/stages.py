@@ -17,6 +17,20 @@ if TYPE_CHECKING:
     from workroom.train.session import Session
 
 _BEFORE = ("start", "warm_start")  # evaluations of a policy that has made no step yet
+# What the engine `ppo` tells beside what TRL tells too: see `PpoTrainer.step`.
+_OF_PPO = (
+    "policy_loss",
+    "value_loss",
+    "value_grad_norm",
+    "explained_variance",
+    "kl",
+    "reference_kl",
+    "clip_fraction",
+    "sampler_gap",
+    "updates",
+    "failed_updates",
+    "update_seconds",
+)
 
 
 class Stages:
@@ -162,5 +176,6 @@ def _chosen(figures: Mapping[str, float]) -> dict[str, float]:
         "learning_rate": "learning_rate",
         "clip_ratio/region_mean": "clip_fraction",
         "step_time": "update_seconds",
+        **{name: name for name in _OF_PPO},
     }
     return {new: figures[old] for old, new in names.items() if old in figures}

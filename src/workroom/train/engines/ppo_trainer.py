@@ -98,8 +98,7 @@ class PpoTrainer:
         `value_loss`, `entropy` and `kl` (nats a token; of the policy from the one that sampled), `reference_kl`,
         `clip_fraction`, `grad_norm` and `value_grad_norm` (before they are bounded), `explained_variance`,
         `sampler_gap` (the largest difference between the sampler's log-probabilities and the trainer's before any
-        change), `equal_groups` (share of groups of one reward, which teach nothing without a value head),
-        `learning_rate`, `updates`, and `failed_updates`, left out as their gradient was not finite.
+        change), `learning_rate`, `updates`, and `failed_updates`, left out as their gradient was not finite.
         """
         used = [rollout for rollout in rollouts if rollout.reward is not None and rollout.sampled]
         figures = Figures()
@@ -165,10 +164,6 @@ class PpoTrainer:
         algorithm = self.config.algorithm
         rewards = torch.tensor([rollout.reward for rollout in rollouts], dtype=torch.float32)
         groups = [rollout.group for rollout in rollouts]
-        seen = defaultdict(set)
-        for rollout in rollouts:
-            seen[rollout.group].add(rollout.reward)
-        figures.add("equal_groups", sum(len(values) == 1 for values in seen.values()) / len(seen))
         old, nothing = batch.logprobs, torch.zeros_like(batch.mask)
         reference = nothing if self._reference is None else self.measure(batch, self._reference)[0]
         # Sampler and trainer round differently in bfloat16. Several updates must start from a ratio of 1; one alone
