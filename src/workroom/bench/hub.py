@@ -48,7 +48,7 @@ def rows_of(source: Source, config: str | None) -> Iterator[Mapping[str, Any]]:
     """The rows of the split as the data set has them. Raises ConfigError where they cannot be had."""
     instead = "give a file with --data PATH"
     try:
-        import datasets  # type: ignore[import-untyped]
+        import datasets
     except ImportError as error:
         raise ConfigError(f"data of the hub need an extra: pip install 'workroom[bench]'; or {instead}") from error
     datasets.disable_progress_bars()
