@@ -13,6 +13,7 @@ import pytest
 from workroom.errors import ConfigError, WorkroomError
 from workroom.task import Task
 from workroom.train.config import TrainConfig
+from workroom.train.config_file import load
 from workroom.train.data import Splits
 from workroom.train.engines import verl
 from workroom.train.engines.verl_data import from_json, to_json
@@ -42,6 +43,7 @@ def found(place: Path) -> Any:
         "paper": verl.flags(PAPER, place, variables={"PYTHONPATH": "/a:/b"}),
         "seed": verl.flags(_with_policy(SEED, place), place),
         "grpo": verl.flags(GRPO, place / ODD, resume=True),
+        **{name: verl.flags(_with_policy(load(ROOT / "configs" / name), place), place) for name in FILES},
     }
     (place / "overrides.json").write_text(json.dumps(overrides))
     (place / "settings.json").write_text(_with_policy(SMALL, place).model_dump_json())
@@ -66,9 +68,10 @@ def _with_policy(settings: TrainConfig, place: Path) -> TrainConfig:
     return settings.model_copy(update={"model": settings.model.model_copy(update={"path": str(place / "policy")})})
 
 
+FILES = {"paper.toml": "rloo", "seed-ppo.toml": "gae"}  # of `configs/`
 ODD = "it's, {a} = $place\\"
 
-# The figures of `configs/paper.toml` and `configs/seed-ppo.toml`.
+# Much as in `configs/paper.toml` and `configs/seed-ppo.toml`, and figures that are nobody's defaults.
 LONG = {"group": 8, "context": 81_920, "max_tokens": 65_536, "max_turns": 100, "concurrency": 64}
 PAPER = config(
     rollout=LONG,
@@ -140,6 +143,10 @@ def test_the_configuration_is_one_that_verl_takes_and_means_the_same(found: Any,
     assert (trainer["val_before_train"], trainer["resume_mode"]) == (True, "disable")
     assert trainer["logger"] == ["console", "file", "tensorboard"]
     assert paper["variables"] == {"PYTHONPATH": "/a:/b"}
+
+    for name, estimator in FILES.items():
+        assert found[name]["algorithm"]["adv_estimator"] == estimator
+        assert found[name]["actor_rollout_ref"]["rollout"]["max_model_len"] == 81_920
 
     seed, critic = found["seed"], found["seed"]["critic"]
     assert seed["algorithm"] == seed["algorithm"] | {"adv_estimator": "gae", "gamma": 0.99, "lam": 0.95}
