@@ -103,7 +103,7 @@ lock: $(BIN)/python ## renews the lock files from pyproject.toml
 	  $(patsubst %,--no-emit-package %,$(OF_TORCH)) -o $(ECOSYSTEM)/train.lock
 	$(COMPILE) pyproject.toml --extra inspect --constraint requirements.lock -o $(ECOSYSTEM)/inspect.lock
 	echo mini-swe-agent | $(COMPILE) - --no-deps -o $(ECOSYSTEM)/mini-swe-agent.lock
-	printf 'verifiers==0.4.0\nmath-verify==0.9.0\n' | $(COMPILE) pyproject.toml - -o $(ECOSYSTEM)/verifiers.lock
+	$(COMPILE) $(ECOSYSTEM)/verifiers.in -o $(ECOSYSTEM)/verifiers.lock
 	echo llama-index-core | $(COMPILE) - --no-deps -o $(ECOSYSTEM)/language-data.lock
 	$(COMPILE) $(ECOSYSTEM)/verl.in --no-deps -o $(ECOSYSTEM)/verl.lock
 

@@ -1,6 +1,7 @@
 """The rows that are being sampled from a transformers model, token by token, each in a slot of its own."""
 
 import contextlib
+import inspect
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -56,6 +57,8 @@ class Batch:
         self.policy = 0
         self.rows: list[Row] = []
         self._model = model
+        takes = inspect.signature(type(model).forward).parameters
+        self._cache = "cache" if "cache" in takes else "past_key_values"  # its name until transformers 5.24
         self._half = half
         self._slots = Slots(size, torch.bfloat16 if half else None)
         self._conversations = Conversations(cache_bytes)
@@ -196,7 +199,7 @@ class Batch:
             input_ids=ids,
             attention_mask=mask,
             position_ids=self._slots.places,
-            past_key_values=self._slots,
+            **{self._cache: self._slots},
             use_cache=True,
             logits_to_keep=1,
         )
