@@ -11,6 +11,8 @@ from workroom.train import evaluation
 if TYPE_CHECKING:
     from workroom.task import Task
     from workroom.train.data import Splits
+    from workroom.train.engines.ppo import PpoEngine
+    from workroom.train.engines.trl import TrlEngine
     from workroom.train.ledger import Ledger
     from workroom.train.policies import Policy
     from workroom.train.records import Rollout
@@ -94,30 +96,15 @@ class Stages:
 
     def _train(self, *, resume: bool) -> int:
         """The steps by reward; the number of the last one."""
-        if self._config.engine == "trl":
-            from workroom.train.engines.trl import TrlEngine
-
-            engine = TrlEngine(
-                self._policy.model,
-                self._policy.tokenizer,
-                self._config,
-                list(self._tasks),
-                self._directory / "checkpoints",
-                collect=self._collect,
-                on_step=self._stepped,
-            )
-        else:
-            from workroom.train.engines.ppo import PpoEngine
-
-            engine = PpoEngine(
-                self._policy.model,
-                self._policy.tokenizer,
-                self._config,
-                list(self._tasks),
-                self._directory / "checkpoints",
-                collect=self._collect,
-                on_step=self._stepped,
-            )
+        engine = _engine(self._config.engine)(
+            self._policy.model,
+            self._policy.tokenizer,
+            self._config,
+            list(self._tasks),
+            self._directory / "checkpoints",
+            collect=self._collect,
+            on_step=self._stepped,
+        )
         self._began = time.monotonic()
         return engine.train(resume=resume)
 
@@ -165,6 +152,17 @@ class Stages:
             self._ledger.write("validation", step, {**values, "held_out": "test" if name == "final" else "validation"})
         shown = ", ".join(f"{mode} {100 * values.get(f'{mode}/success', 0.0):.0f} %" for mode in settings.modes)
         self._session.tell(f"{name}: success {shown}")
+
+
+def _engine(name: str) -> "type[TrlEngine | PpoEngine]":
+    """What updates the weights; loaded only where it is used."""
+    if name == "trl":
+        from workroom.train.engines.trl import TrlEngine
+
+        return TrlEngine
+    from workroom.train.engines.ppo import PpoEngine
+
+    return PpoEngine
 
 
 def _chosen(figures: Mapping[str, float]) -> dict[str, float]:
