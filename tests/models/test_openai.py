@@ -15,7 +15,7 @@ from tests.fakes.server import Handler
 from tests.models.support import CONVERSATION, KEY, TOOLS, Deltas, ask, golden, texts_of
 from workroom.errors import AuthError, BadRequest, ContextOverflow, ModelError, Overloaded, RateLimited
 from workroom.models.base import Message, ModelHints, Sampling, ToolCall, Usage
-from workroom.models.failures import ToolsUnsupported
+from workroom.models.failures import NotFound, ToolsUnsupported
 from workroom.models.openai import OpenAIModel
 
 CALL = ("execute_bash", {"command": "echo 'ü €'"})
@@ -391,7 +391,7 @@ def test_the_key_is_never_told() -> None:
 
 def test_no_model_of_that_name() -> None:
     error = failure(openai.error(404, "The model `fake` does not exist", code="model_not_found"))
-    assert type(error) is BadRequest
+    assert type(error) is NotFound
     assert "--base-url" in str(error)
 
 
