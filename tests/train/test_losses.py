@@ -124,3 +124,29 @@ def test_explained_variance() -> None:
     assert losses.explained_variance(returns, returns, mask) == 1
     assert losses.explained_variance(torch.zeros(1, 4), returns, mask) == 0
     assert math.isnan(losses.explained_variance(returns, torch.ones(1, 4), mask))
+
+
+def test_what_rows_share_is_computed_once_with_the_same_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(5)
+    tokenizer = tiny_tokenizer()
+    model = tiny_model(tokenizer)
+    prompt = tuple(torch.randint(5, 290, (60,)).tolist())
+    rollouts = []
+    for number in range(5):
+        response = tuple(torch.randint(5, 290, (10 + 3 * number,)).tolist())
+        mask = (1,) * 5 + (0,) * 2 + (1,) * (len(response) - 7)
+        row = TrainRow((*prompt, 7 + number), response, mask, tuple(-1.0 * sampled for sampled in mask))
+        rollouts.append(Rollout(str(number), 1, (row,), 1.0, "submitted"))
+    batch = make_batch(rollouts, 0)
+
+    def run(least: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        monkeypatch.setattr(scoring, "_LEAST", least)
+        model.zero_grad()
+        logprobs = scoring.score(model, batch).logprobs
+        (logprobs * torch.linspace(-1, 1, len(logprobs))).sum().backward()
+        return logprobs.detach(), [parameter.grad.clone() for parameter in model.parameters()]
+
+    shared, gradients = run(32)
+    whole, expected = run(10**6)
+    assert torch.allclose(shared, whole, atol=1e-5)
+    assert all(torch.allclose(one, other, atol=1e-4) for one, other in zip(gradients, expected, strict=True))

@@ -1,7 +1,6 @@
 """The rows that are being sampled from a transformers model, token by token, each in a slot of its own."""
 
 import contextlib
-import inspect
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from workroom.errors import ConfigError, ModelError
 from workroom.train.key_values import ATTENTION, Conversations, Slots, attend, shared_prefix
+from workroom.train.scoring import cache_name
 
 if TYPE_CHECKING:
     from workroom.train.sampler import Sampled
@@ -57,8 +57,7 @@ class Batch:
         self.policy = 0
         self.rows: list[Row] = []
         self._model = model
-        takes = inspect.signature(type(model).forward).parameters
-        self._cache = "cache" if "cache" in takes else "past_key_values"  # its name until transformers 5.24
+        self._cache = cache_name(model)
         self._half = half
         self._slots = Slots(size, torch.bfloat16 if half else None)
         self._conversations = Conversations(cache_bytes)

@@ -1,5 +1,6 @@
 """The forward pass of a trainer: log-probabilities, entropies and hidden states of the tokens that were sampled."""
 
+import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workroom.train.losses import entropies
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
 
     from workroom.train.batch import Batch
 
+_LEAST = 32  # tokens that are worth being shared
 _CHUNK = 512  # tokens whose logits are held at a time: at 49,000 words 100 MB, and as much again for their gradient
 
 
@@ -25,13 +27,15 @@ def score(model: Any, batch: "Batch", *, temperature: float = 1.0, entropy_gradi
     """Runs the model over the batch, on the device it is on.
 
     The head is applied to the positions before sampled tokens alone: the logits of prompts and observations, at a
-    vocabulary of tens of thousands most of the work of a small model, are never made. Log-probabilities are those at
-    `temperature`, in float32 whatever autocast does.
+    vocabulary of tens of thousands most of the work of a small model, are never made. What all rows begin with (the
+    system prompt, or all of a task's prompt) is computed once. Log-probabilities are those at `temperature`, in float32
+    whatever autocast does.
     """
     device = next(model.parameters()).device
     ids, real = batch.ids.to(device), batch.real.to(device)
-    sampled = batch.mask.to(device).bool()[:, 1:]
-    hidden = model.base_model(input_ids=ids, attention_mask=real, use_cache=False).last_hidden_state[:, :-1][sampled]
+    mask = batch.mask.to(device).bool()
+    sampled = mask[:, 1:]
+    hidden = _hidden(model, ids, real, _shared(ids, mask))[:, :-1][sampled]
     targets = ids[:, 1:][sampled]
     head = model.get_output_embeddings()
     parts = [
@@ -40,6 +44,37 @@ def score(model: Any, batch: "Batch", *, temperature: float = 1.0, entropy_gradi
     ]
     logprobs, entropy = (_joined(part) for part in zip(*parts, strict=True))
     return Scored(logprobs, entropy, hidden)
+
+
+def _hidden(model: Any, ids: "Tensor", real: "Tensor", shared: int) -> "Tensor":
+    """The last hidden states, of shape (rows, tokens, width), of which those of the first `shared` tokens are computed
+    once for all rows; gradients flow through their keys and values. Nothing is shared where activations are made
+    anew for the gradient, as a cache would be filled twice."""
+    import torch
+
+    body = model.base_model
+    if shared < _LEAST or len(ids) == 1 or getattr(body, "gradient_checkpointing", False):
+        states: Tensor = body(input_ids=ids, attention_mask=real, use_cache=False).last_hidden_state
+        return states
+    from transformers import DynamicCache
+
+    cache = DynamicCache(config=model.config)
+    name = cache_name(body)
+    first = body(input_ids=ids[:1, :shared], use_cache=True, **{name: cache}).last_hidden_state
+    cache.batch_repeat_interleave(len(ids))
+    rest = body(input_ids=ids[:, shared:], attention_mask=real, use_cache=True, **{name: cache}).last_hidden_state
+    return torch.cat([first.expand(len(ids), -1, -1), rest], 1)
+
+
+def _shared(ids: "Tensor", mask: "Tensor") -> int:
+    """How many tokens all rows begin with; nothing of it was sampled, and some token follows."""
+    same = (ids == ids[:1]).all(0) & ~mask.any(0)
+    return min(int(same.long().cumprod(0).sum()), ids.shape[1] - 1)
+
+
+def cache_name(body: Any) -> str:
+    """What a model calls its cache of keys and values: transformers before 5.24 had another name for it."""
+    return "cache" if "cache" in inspect.signature(type(body).forward).parameters else "past_key_values"
 
 
 def _joined(parts: "tuple[Tensor, ...]") -> "Tensor":
