@@ -5,7 +5,10 @@ import math
 import pytest
 import torch
 
-from workroom.train import losses
+from tests.train.tiny import tiny_model, tiny_tokenizer
+from workroom.train import losses, scoring
+from workroom.train.batch import make_batch
+from workroom.train.records import Rollout, TrainRow
 
 MASK = torch.tensor([[0.0, 1, 1, 0, 1], [0, 1, 0, 0, 0], [0, 0, 0, 0, 0]])
 OWNERS = torch.tensor([0, 0, 1])
