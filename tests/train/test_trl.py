@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +90,12 @@ def test_the_algorithms_in_its_words(tmp_path: Path) -> None:
     assert paper.reward_weights == [pytest.approx(8 / 7)]
     assert (grpo.loss_type, grpo.scale_rewards) == ("grpo", "group")
     assert grpo.per_device_train_batch_size * grpo.gradient_accumulation_steps == 32
+
+
+def test_an_update_that_is_not_finite_is_left_out(tmp_path: Path) -> None:
+    played = [
+        replace(rollout, reward=math.inf) if number == 0 else rollout for number, rollout in enumerate(rollouts())
+    ]
+    model, figures = stepped(played, tmp_path)
+    assert figures["failed_updates"] == 1
+    assert all(bool(parameter.isfinite().all()) for parameter in model.parameters())

@@ -22,7 +22,7 @@ class Slots:
 
     def __init__(self, rows: int, dtype: Any = None) -> None:
         self.rows = rows
-        self.dtype = dtype
+        self._kept_as = dtype
         self.room = 0
         self._layers: list[tuple[Any, Any]] = []
         self._from = 0  # what the forward pass that runs now writes: first row, rows, start in each, new tokens
@@ -54,7 +54,7 @@ class Slots:
         """Called by each layer: takes its new keys and values, and gives all of these rows."""
         if layer == len(self._layers):
             shape = (self.rows, keys.shape[1], self.room)
-            new = (each.new_zeros(*shape, each.shape[3], dtype=self.dtype) for each in (keys, values))
+            new = (each.new_zeros(*shape, each.shape[3], dtype=self._kept_as) for each in (keys, values))
             self._layers.append((next(new), next(new)))
         longest = max(self._starts) + self._width
         rows = slice(self._from, self._from + self._count)

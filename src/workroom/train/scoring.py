@@ -69,7 +69,8 @@ def _hidden(model: Any, ids: "Tensor", real: "Tensor", shared: int) -> "Tensor":
 def _shared(ids: "Tensor", mask: "Tensor") -> int:
     """How many tokens all rows begin with; nothing of it was sampled, and some token follows."""
     same = (ids == ids[:1]).all(0) & ~mask.any(0)
-    return min(int(same.long().cumprod(0).sum()), ids.shape[1] - 1)
+    count: int = same.long().cumprod(0).sum().item()
+    return min(count, int(ids.shape[1]) - 1)
 
 
 def cache_name(body: Any) -> str:

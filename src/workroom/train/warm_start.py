@@ -111,4 +111,5 @@ def learn(model: Any, tokenizer: Any, rows: Sequence[TrainRow], config: "TrainCo
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
+        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # else passes stay in its autocast
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]

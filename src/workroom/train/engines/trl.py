@@ -170,11 +170,22 @@ def _watcher(on_step: Callable[[int, dict[str, float]], bool]) -> Any:
     from transformers import TrainerCallback
 
     class Watcher(TrainerCallback):  # type: ignore[misc]
-        """Tells the figures of each step, and stops with a checkpoint where it is asked to."""
+        """Tells the figures of each step, and stops with a checkpoint where it is asked to.
+
+        An update whose gradient is not finite is left out: one such number would end the policy.
+        """
+
+        failed = 0.0
+
+        def on_pre_optimizer_step(self, *_: Any, model: Any, **__: Any) -> None:
+            gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+            if not all(bool(gradient.isfinite().all()) for gradient in gradients):
+                model.zero_grad()
+                self.failed += 1
 
         def on_log(self, _: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **__: Any) -> None:
             figures = {key: float(value) for key, value in (logs or {}).items() if isinstance(value, int | float)}
-            if "loss" in figures and on_step(state.global_step, figures):
+            if "loss" in figures and on_step(state.global_step, figures | {"failed_updates": self.failed}):
                 control.should_save = True
                 control.should_training_stop = True
 
