@@ -66,4 +66,4 @@ def test_memory_does_not_grow_with_the_attempts(tmp_path: Path) -> None:
             tracemalloc.stop()
         assert scores == TASKS * REPEATS
         assert grown / (scores - WARM) < KEPT
-        assert not [one for one in gc.get_objects() if isinstance(one, Run)]
+        assert not [one for one in gc.get_objects() if type(one) is Run]
