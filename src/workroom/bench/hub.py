@@ -44,9 +44,11 @@ def read_source(source: Source) -> Iterator[Item]:
         yield Item(fields, places[key], default)
 
 
-def rows_of(source: Source, config: str | None) -> Iterator[Mapping[str, Any]]:
-    """The rows of the split as the data set has them. Raises ConfigError where they cannot be had."""
-    instead = "give a file with --data PATH"
+def rows_of(
+    source: Source, config: str | None, instead: str = "give a file with --data PATH"
+) -> Iterator[Mapping[str, Any]]:
+    """The rows of the split as the data set has them. Raises ConfigError where they cannot be had, which tells what to
+    do `instead`."""
     try:
         import datasets
     except ImportError as error:

@@ -87,7 +87,7 @@ def _hub(source: str) -> Iterator[Item]:
     name, config, split = _address(source)
     found = Source("hub", name, split, "", (config,) if config else ())
     ids: set[str] = set()
-    for number, row in enumerate(rows_of(found, config)):
+    for number, row in enumerate(rows_of(found, config, "name a file in data.source")):
         where = f"{name}{f' ({config})' if config else ''}, row {number}"
         several = list(rows.expanded(row))
         for part, question in enumerate(several, 1):
