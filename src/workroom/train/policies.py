@@ -1,8 +1,8 @@
 """The policy of a training: weights that are trained, a sampler of them, and the rollouts made with it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +41,9 @@ class Policy:
         self._tell = tell
         self._chat = ChatTemplate(tokenizer, protocol=config.model.tool_protocol, name=config.model.path)
         self._sampler = HfSampler(model, tokenizer, batch=config.rollout.concurrency, dtype=config.model.dtype)
-        self._training = Rollouts(self._speaker(config.rollout.temperature), config, reward, directory)
-        held_out = self._speaker(config.validation.temperature)
+        self._training = Rollouts(self.speaker(self._sampler, config.rollout.temperature), config, reward, directory)
+        held_out = self.speaker(self._sampler, config.validation.temperature)
         self._held_out = Rollouts(held_out, config, reward, directory)
-        self._last: Sequence[Rollout] = ()
 
     @classmethod
     def load(
@@ -105,9 +104,14 @@ class Policy:
         """To be told after each change of the weights."""
         self._sampler.policy_changed()
 
-    def exclusive(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
         """The weights for the caller alone; they count as changed afterwards."""
-        return _Changing(self._sampler)
+        with self._sampler.exclusive():
+            try:
+                yield
+            finally:
+                self._sampler.policy_changed()
 
     def save_plain(self, folder: Path) -> None:
         """Writes the weights as a folder in Hugging Face form."""
@@ -139,9 +143,6 @@ class Policy:
     async def aclose(self) -> None:
         await self._sampler.aclose()
 
-    def _speaker(self, temperature: float) -> "Model":
-        return self.speaker(self._sampler, temperature)
-
     def speaker(self, sampler: "Sampler", temperature: float = 1.0) -> "Model":
         """The model for the agent's loop, whoever samples."""
         rollout = self._config.rollout
@@ -155,19 +156,6 @@ class Policy:
             protocol=self._config.model.tool_protocol,
             prompt=self._config.model.prompt,
         )
-
-
-class _Changing(AbstractContextManager[None]):
-    def __init__(self, sampler: Any) -> None:
-        self._sampler = sampler
-        self._held = sampler.exclusive()
-
-    def __enter__(self) -> None:
-        self._held.__enter__()
-
-    def __exit__(self, *failure: object) -> None:
-        self._sampler.policy_changed()
-        self._held.__exit__(*failure)
 
 
 class _Experts:

@@ -26,8 +26,8 @@ class Scored(NamedTuple):
 def score(model: Any, batch: "Batch", *, temperature: float = 1.0, entropy_gradient: bool = False) -> Scored:
     """Runs the model over the batch, on the device it is on.
 
-    The head is applied to the positions before sampled tokens alone: the logits of prompts and observations, at a
-    vocabulary of tens of thousands most of the work of a small model, are never made. What all rows begin with (the
+    The head is applied to the positions before sampled tokens alone: the logits of prompts and observations are never
+    made, which are large where the vocabulary is. What all rows begin with (the
     system prompt, or all of a task's prompt) is computed once. Log-probabilities are those at `temperature`, in float32
     whatever autocast does.
     """
