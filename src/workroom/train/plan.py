@@ -94,7 +94,10 @@ def _model(config: TrainConfig) -> Iterator[tuple[str, str]]:
     facts = check(config.model)
     yield "architecture", f"{facts.architecture}, {_millions(facts.parameters)} million parameters"
     free = "" if facts.free is None else f", {_gib(facts.free)} are free"
-    yield "memory", f"{_gib(facts.memory)} for weights, gradients and the optimiser{free}"
+    yield (
+        "memory",
+        f"{_gib(facts.memory)} for weights, gradients and the optimiser{free}; an update needs more, by micro_batch",
+    )
     template = "the model's own"
     if config.model.chat_template is not None:
         template = str(config.model.chat_template)
