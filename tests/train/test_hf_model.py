@@ -46,6 +46,9 @@ def test_facts_are_read_without_the_weights(folder: Path) -> None:
     assert facts.parameters == sum(weights.numel() for weights in tiny_model(tiny_tokenizer()).parameters())
     assert facts.memory == 16 * facts.parameters
     assert (facts.architecture, facts.context, facts.template) == ("llama", 512, None)
+    settings = json.loads((folder / "config.json").read_text())
+    hidden = settings["num_hidden_layers"] * settings["hidden_size"]
+    assert (facts.hidden, facts.update_memory(10)) == (hidden, 1100 * hidden)
 
 
 def test_what_is_loaded_can_be_trained(folder: Path) -> None:

@@ -17,7 +17,7 @@ SIZES = {"train": 16, "validation": 4, "test": 4}
 def known_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """No weights are looked at."""
     monkeypatch.setenv("WORKROOM_IMAGE", "host")
-    facts = Facts(Path("weights.gguf"), "llama", 135_000_000, 2 << 30, 8 << 30, "{{ messages }}", 8192)
+    facts = Facts(Path("weights.gguf"), "llama", 135_000_000, 2 << 30, 8 << 30, "{{ messages }}", 8192, 30 * 576)
     monkeypatch.setattr("workroom.train.hf_model.check", lambda section: facts)
 
 
@@ -41,12 +41,22 @@ def test_it_says_what_a_step_is_made_of() -> None:
 def test_it_shows_the_model_and_an_example_of_the_data() -> None:
     found = plan()
     assert found["Model"]["architecture"] == "llama, 135 million parameters"
-    assert found["Model"]["memory"].startswith("2.0 GiB for weights, gradients and the optimiser, 8.0 GiB are free")
+    assert found["Model"]["memory"] == "2.0 GiB for weights, gradients and the optimiser, 8.0 GiB are free"
     assert found["Model"]["chat template"] == "workroom's ChatML"
     assert found["Data"]["tasks"].startswith("16 for train, 4 for validation, 4 for test")
     assert "?" in found["Data"]["an example"]
     assert found["Data"]["its files"].endswith(".txt")
     assert found["Data"]["its answer"]
+
+
+def test_it_says_what_an_update_takes_and_where_that_may_not_fit() -> None:
+    def told(micro_batch: int, **model: bool) -> str | None:
+        sections = {"rollout": {"context": 1024}, "algorithm": {"micro_batch": micro_batch}}
+        return plan(model={"path": "any", **model}, **sections)["Model"].get("an update")
+
+    assert told(2) == "about 3.6 GiB more, for 2 rows at a time of 1,024 tokens (micro_batch, context)"
+    assert "may not fit: a smaller algorithm.micro_batch" in (told(4) or "")
+    assert told(4, gradient_checkpointing=True) is None
 
 
 def test_values_of_several_lines_stay_in_their_column() -> None:

@@ -71,6 +71,8 @@ def test_a_gguf_holds_the_same_model(kind: str, settings: dict[str, Any], tmp_pa
     section = ModelSection(path=str(to_gguf(folder, tmp_path / "model.gguf")))
     header = read_header(tmp_path / "model.gguf")
     assert (header.architecture, header.context, header.tensors) == (kind, 512, header.tensors)
+    shape = json.loads((folder / "config.json").read_text())
+    assert header.hidden == shape["num_hidden_layers"] * shape["hidden_size"]
     assert header.chat_template == tiny_tokenizer().chat_template
     assert header.fields["tokenizer.ggml.eos_token_id"] == 2
     model, tokenizer = load(section, tell=told.append)

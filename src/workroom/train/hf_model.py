@@ -15,6 +15,9 @@ from workroom.train.template import CHATML, CHATML_TOKENS, fault_of, read_templa
 Tell = Callable[[str], None]
 
 BYTES_A_PARAMETER = 16  # float32: the weight, its gradient, and the two moments of Adam
+# What a token's way through the network leaves for the backward pass, for each number of its hidden states: 103 to 128
+# with SmolLM2 in float32, by benchmarks/update_memory.py on 2 to 8 rows of 400 to 1,024 tokens.
+BYTES_AN_ACTIVATION = 110
 _PADS = ("<|endoftext|>", "<pad>", "<|pad|>", "[PAD]", "<|finetune_right_pad_id|>", "<unk>")
 
 
@@ -23,6 +26,7 @@ class Facts:
     """What is known of a model before it is loaded. `memory` and `free` are bytes, `free` None where nobody tells.
 
     `template`: the chat template that will be used, None where the tokenizer keeps the model's own. `context`: tokens.
+    `hidden`: numbers in a token's hidden states over all layers, None where the model does not tell.
     """
 
     location: Path
@@ -32,6 +36,11 @@ class Facts:
     free: int | None
     template: str | None
     context: int | None
+    hidden: int | None
+
+    def update_memory(self, tokens: int) -> int | None:
+        """About how many bytes an update on that many tokens at a time takes beside `memory`, None where unknown."""
+        return None if self.hidden is None else tokens * self.hidden * BYTES_AN_ACTIVATION
 
     @property
     def is_gguf(self) -> bool:
@@ -158,6 +167,7 @@ def _gguf_facts(location: Path, section: ModelSection) -> Facts:
         _free_memory(),
         _template(section, header.chat_template, lambda token: token.encode() in vocabulary, {}),
         header.context,
+        header.hidden,
     )
 
 
@@ -183,6 +193,7 @@ def _folder_facts(location: Path, section: ModelSection) -> Facts:
         _free_memory(),
         _template(section, own, lambda token: json.dumps(token) in text, tokens),
         settings.get("max_position_embeddings"),
+        settings.get("num_hidden_layers", 0) * settings.get("hidden_size", 0) or None,
     )
 
 

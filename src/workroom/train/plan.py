@@ -10,6 +10,7 @@ from workroom.train.config import TrainConfig
 
 if TYPE_CHECKING:
     from workroom.train.data import Splits
+    from workroom.train.hf_model import Facts
 
 _LONGEST = 400  # characters of an example's prompt
 _BASELINES = {"grpo": "group mean and standard deviation", "paper": "leave-one-out", "ppo": "value head, GAE"}
@@ -94,10 +95,9 @@ def _model(config: TrainConfig) -> Iterator[tuple[str, str]]:
     facts = check(config.model)
     yield "architecture", f"{facts.architecture}, {_millions(facts.parameters)} million parameters"
     free = "" if facts.free is None else f", {_gib(facts.free)} are free"
-    yield (
-        "memory",
-        f"{_gib(facts.memory)} for weights, gradients and the optimiser{free}; an update needs more, by micro_batch",
-    )
+    yield "memory", f"{_gib(facts.memory)} for weights, gradients and the optimiser{free}"
+    if not config.model.gradient_checkpointing:
+        yield from _update_memory(config, facts)
     template = "the model's own"
     if config.model.chat_template is not None:
         template = str(config.model.chat_template)
@@ -105,6 +105,17 @@ def _model(config: TrainConfig) -> Iterator[tuple[str, str]]:
         template = "workroom's ChatML"
     yield "chat template", template
     yield "weights", f"{config.model.dtype}{', gradient checkpointing' if config.model.gradient_checkpointing else ''}"
+
+
+def _update_memory(config: TrainConfig, facts: "Facts") -> Iterator[tuple[str, str]]:
+    """What an update takes where its rows are as long as they may be, and what to do where that is too much."""
+    rows, tokens = config.algorithm.micro_batch, config.rollout.context
+    if (size := facts.update_memory(rows * tokens)) is None:
+        return
+    told = f"about {_gib(size)} more, for {rows} rows at a time of {tokens:,} tokens (micro_batch, context)"
+    if facts.free is not None and facts.memory + size > facts.free:
+        told += "\nthat may not fit: a smaller algorithm.micro_batch takes less"
+    yield "an update", told
 
 
 def _data(config: TrainConfig, splits: "Splits", found: Sequence[str]) -> Iterator[tuple[str, str]]:

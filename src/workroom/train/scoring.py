@@ -27,9 +27,8 @@ def score(model: Any, batch: "Batch", *, temperature: float = 1.0, entropy_gradi
     """Runs the model over the batch, on the device it is on.
 
     The head is applied to the positions before sampled tokens alone: the logits of prompts and observations are never
-    made, which are large where the vocabulary is. What all rows begin with (the
-    system prompt, or all of a task's prompt) is computed once. Log-probabilities are those at `temperature`, in float32
-    whatever autocast does.
+    made, which are large where the vocabulary is. What all rows begin with (the system prompt, or all of a task's
+    prompt) is computed once. Log-probabilities are those at `temperature`, in float32 whatever autocast does.
     """
     device = next(model.parameters()).device
     ids, real = batch.ids.to(device), batch.real.to(device)

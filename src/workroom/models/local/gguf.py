@@ -39,7 +39,16 @@ class Header:
     @property
     def context(self) -> int | None:
         """Tokens that the model was made for."""
-        value = self.fields.get(f"{self.architecture}.context_length")
+        return self._size("context_length")
+
+    @property
+    def hidden(self) -> int | None:
+        """Numbers in a token's hidden states over all layers."""
+        layers, width = self._size("block_count"), self._size("embedding_length")
+        return layers * width if layers and width else None
+
+    def _size(self, name: str) -> int | None:
+        value = self.fields.get(f"{self.architecture}.{name}")
         return int(value) if value else None
 
     @property
