@@ -14,7 +14,7 @@ OF_TORCH := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix 
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet \
   --custom-compile-command "make lock"
 
-.PHONY: help install system run image model docker test lint docs bench loop lock clean
+.PHONY: help install system browser run image model docker test lint docs bench loop lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -75,7 +75,10 @@ run: image model ## solves a question over five log files with the local model, 
 docker: ## a Docker daemon for the tests where none answers (`scripts/docker-daemon stop` ends it)
 	@PYTHON=$(PYTHON) ./scripts/docker-daemon start
 
-test: image model $(VENV)/.training $(VERL)/.installed $(VERIFIERS)/.installed ## every test, against real sandboxes and a real model server
+browser:
+	@PYTHON=$(PYTHON) ./scripts/system-packages tests
+
+test: image model browser $(VENV)/.training $(VERL)/.installed $(VERIFIERS)/.installed ## every test, against real sandboxes and a real model server
 	@$(BIN)/workroom models pull local/smollm2-135m
 	@DOCKER=$$(PYTHON=$(PYTHON) ./scripts/docker-daemon start) && echo "· Docker on $$DOCKER" || true
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
@@ -98,7 +101,7 @@ loop: image $(VENV)/.ecosystem ## the loop beside mini-swe-agent and Inspect
 lock: $(BIN)/python ## renews the lock files from pyproject.toml
 	$(BIN)/python -m pip install -qq uv
 	$(COMPILE) pyproject.toml --all-extras --group dev -o $(VENV)/all.lock # one solution, of which each lock is a part
-	$(COMPILE) pyproject.toml --extra local --extra bench --extra ray --group dev --constraint $(VENV)/all.lock -o requirements.lock
+	$(COMPILE) pyproject.toml --extra local --extra bench --extra serve --extra ray --group dev --constraint $(VENV)/all.lock -o requirements.lock
 	$(COMPILE) pyproject.toml --extra train --constraint requirements.lock --constraint $(ECOSYSTEM)/train.in \
 	  $(patsubst %,--no-emit-package %,$(OF_TORCH)) -o $(ECOSYSTEM)/train.lock
 	$(COMPILE) pyproject.toml --extra inspect --constraint requirements.lock -o $(ECOSYSTEM)/inspect.lock
