@@ -42,7 +42,7 @@ class Gate:
         began = time.monotonic()
         request = new_id("req_")
         facts: dict[str, Any] = {}
-        scope |= {"workroom.service": self._service, "workroom.facts": facts, "app": self}
+        scope.update({"workroom.service": self._service, "workroom.facts": facts, "app": self})
         status = 0
 
         async def sending(message: Message) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from workroom.models.base import Completion, Delta, Message, Model, ModelHints, Sampling, ToolSpec
+from workroom.models.base import Completion, Delta, Message, Model, Sampling, ToolSpec
 from workroom.models.messages import merged
 
 
@@ -14,15 +14,12 @@ class SampledModel:
         self.name = inner.name
         self._inner = inner
         self._sampling = sampling
+        self._take_over()
 
-    @property
-    def window(self) -> int | None:
-        return self._inner.window
-
-    @property
-    def hints(self) -> ModelHints:
-        hints = self._inner.hints
-        return replace(hints, sampling=merged(self._sampling, hints.sampling))
+    def _take_over(self) -> None:
+        """What the inner model is, which it may learn from its server's answers."""
+        self.window = self._inner.window
+        self.hints = replace(self._inner.hints, sampling=merged(self._sampling, self._inner.hints.sampling))
 
     async def complete(
         self,
@@ -33,7 +30,11 @@ class SampledModel:
         on_delta: Callable[[Delta], None] | None = None,
     ) -> Completion:
         """One model call; see `Model.complete`."""
-        return await self._inner.complete(messages, tools, sampling=merged(sampling, self._sampling), on_delta=on_delta)
+        wanted = merged(sampling, self._sampling)
+        try:
+            return await self._inner.complete(messages, tools, sampling=wanted, on_delta=on_delta)
+        finally:
+            self._take_over()
 
     def for_task(self, task_id: str) -> Model:
         inner = self._inner.for_task(task_id)
