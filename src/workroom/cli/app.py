@@ -340,8 +340,8 @@ def train(
 
     \b
     Exit codes: 0 stopped, 1 internal error, 2 usage, 4 the model's provider failed,
-    5 the sandbox failed. The first Ctrl-C ends after the steps under way, the second
-    at once.""",
+    5 the sandbox failed, 130 stopped at once. The first Ctrl-C waits for the steps
+    under way, the second does not.""",
 )
 def serve(
     model: Model = None,

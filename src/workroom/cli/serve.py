@@ -62,7 +62,7 @@ async def _serve(
             _say(f"no keys are set ({VARIABLE}): only this machine can use it")
 
     await serve(settings, resolved, model, sock, stopping, ready)
-    return 0
+    return 130 if stopping.hurry.is_set() else 0
 
 
 def _say(text: str) -> None:

@@ -60,7 +60,7 @@ class Exchange:
         self._service = service
         self._place = place
         self._run: Run | None = None
-        self._stopped = False
+        self._stopped = asyncio.Event()
         self._gone = False  # nobody listens any more
         self._live = 0  # tokens that are counted for the key but not charged yet
         self._pieces: asyncio.Queue[str | None] = asyncio.Queue()
@@ -81,11 +81,9 @@ class Exchange:
 
     def stop(self) -> None:
         """Ends it after the step under way, at once where it only waits for its turn."""
-        self._stopped = True
+        self._stopped.set()
         if self._run is not None:
             self._run.request_stop()
-        elif not self._place.ready.done():
-            self._task.cancel()
 
     def abandon(self) -> None:
         """The client is gone: stops, and at last cancels what does not come to its end."""
@@ -112,7 +110,7 @@ class Exchange:
             await self._wait_for_turn()
             return await self._answered()
         except asyncio.CancelledError:
-            raise errors.closing() if service.closing else ApiError(499, "the client closed the request") from None
+            raise self._ended() from None
         except WorkroomError as error:
             _logger.warning("%s", error)
             raise errors.of_workroom(error) from error
@@ -122,11 +120,20 @@ class Exchange:
             await service.conversations.release(conversation)
 
     async def _wait_for_turn(self) -> None:
-        while not self._place.ready.done():
-            self._tell(f"(waiting: {self._service.line.ahead(self._place)} requests are ahead)\n\n")
-            await asyncio.wait([self._place.ready], timeout=_POSITION_EVERY)
-        if self._stopped:
-            raise asyncio.CancelledError
+        stopped = asyncio.create_task(self._stopped.wait())
+        try:
+            while not (self._place.ready.done() or stopped.done()):
+                self._tell(f"(waiting: {self._service.line.ahead(self._place)} requests are ahead)\n\n")
+                waited = (self._place.ready, stopped)
+                await asyncio.wait(waited, timeout=_POSITION_EVERY, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+        if self._stopped.is_set():
+            raise self._ended()
+
+    def _ended(self) -> ApiError:
+        """Why it was ended before its time."""
+        return errors.closing() if self._service.closing else ApiError(499, "the client closed the request")
 
     async def _answered(self) -> Outcome:
         service, conversation = self._service, self.conversation
@@ -197,7 +204,7 @@ class Exchange:
         )
         await asyncio.to_thread(run.prepare)
         self._run = run
-        if self._stopped:
+        if self._stopped.is_set():
             run.request_stop()
         try:
             result = await run.episode()

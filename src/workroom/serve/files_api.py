@@ -114,7 +114,12 @@ def _store(file: UploadFile, purpose: str, key: Key, files: FileStore, folder: P
         while piece := file.file.read(_PIECE):
             held.write(piece)
         held.flush()
-        return files.add(key, Path(held.name), file.filename or "file", purpose)
+        return files.add(key, Path(held.name), _unescaped(file.filename or ""), purpose)
+
+
+def _unescaped(name: str) -> str:
+    """A name as it was before a browser escaped what a form cannot hold."""
+    return name.replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
 
 
 def _asked(request: Request) -> StoredFile:
