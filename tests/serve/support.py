@@ -41,14 +41,19 @@ class Obedient:
         last = messages[-1]
         text = last["content"] if isinstance(last["content"], str) else json.dumps(last["content"])
         if last["role"] == "tool":
-            return replies.assistant(f"It said: {text.splitlines()[0]}")(request)
+            said = next((line for line in text.splitlines() if line.strip() and line[0] != "["), "nothing")
+            return replies.assistant(f"It said: {said.strip()}")(request)
         if "FAIL" in text:
-            return Reply(400, b'{"error": {"message": "no such thing in /secret/place", "type": "invalid_request_error"}}')
+            return Reply(
+                400, b'{"error": {"message": "no such thing in /secret/place", "type": "invalid_request_error"}}'
+            )
         if "WAIT" in text:
             self.asked.set()
             self.go.wait(30)
         if found := re.search(r"RUN (.*)", text):
-            return replies.assistant("I look.", reasoning="Hm.", calls=[("execute_bash", {"command": found[1]})])(request)
+            return replies.assistant("I look.", reasoning="Hm.", calls=[("execute_bash", {"command": found[1]})])(
+                request
+            )
         found = re.search(r"SAY (.*)", text)
         return replies.assistant(found[1] if found else "Hello.")(request)
 
@@ -64,6 +69,7 @@ class Server:
         self._flags = flags
         self._env = env or {}
         self._fake = FakeServer(self.model)
+        self._clients: list[openai.OpenAI] = []
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self.url = ""
@@ -80,6 +86,8 @@ class Server:
                 self.stop()
             self.join()
         finally:
+            for client in self._clients:
+                client.close()
             if self.process.poll() is None:
                 self.process.kill()
                 self.process.wait()
@@ -138,7 +146,9 @@ class Server:
         self.url = ""
 
     def client(self, key: str = KEY, **options: Any) -> openai.OpenAI:
-        return openai.OpenAI(base_url=self.url, api_key=key, max_retries=0, timeout=60, **options)
+        client = openai.OpenAI(base_url=self.url, api_key=key, max_retries=0, timeout=60, **options)
+        self._clients.append(client)
+        return client
 
     def get(self, path: str, **options: Any) -> httpx2.Response:
         return httpx2.get(self.root + path, timeout=60, **options)

@@ -213,6 +213,7 @@ class Exchange:
             service.ledger.charge(self.key, tokens)
             raise
         self.usage, self.stop_reason = result.usage, result.stop_reason
+        service.metrics.over(result.stop_reason, result.usage)
         service.ledger.charge(self.key, result.usage.prompt + result.usage.completion, result.cost or 0.0)
         if result.stop_reason != "sandbox_error":
             conversation.documents = names

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 if TYPE_CHECKING:
     from workroom.serve.service import Service
+    from workroom.trajectory.events import TokenUsage
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
@@ -31,6 +32,12 @@ class Metrics:
             ("workroom_conversations", "Conversations that are kept.", lambda: service.conversations.count),
         ):
             Gauge(name, what, registry=registry).set_function(value)
+
+    def over(self, stop_reason: str, usage: "TokenUsage") -> None:
+        """An episode is over."""
+        self.episodes.labels(stop_reason).inc()
+        for kind in ("prompt", "completion", "cached", "reasoning"):
+            self.tokens.labels(kind).inc(getattr(usage, kind))
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""

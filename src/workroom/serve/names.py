@@ -7,7 +7,7 @@ from collections.abc import Container
 from pathlib import PurePosixPath
 
 _LONGEST = 120  # bytes of a file's name; file systems take 255
-_BAD = re.compile(r"[\x00-\x1f\x7f/\\]+")
+_FOLDERS = re.compile(r"[/\\]+")
 _CLIENTS_OWN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@+-]{0,127}")
 
 
@@ -23,8 +23,8 @@ def is_name(text: str) -> bool:
 
 def safe_name(given: str) -> str:
     """A file's name without folders, control and invisible characters, not hidden, and not too long."""
-    base = _BAD.split(given.strip())[-1] if _BAD.search(given) else given
-    text = "".join(char for char in base if unicodedata.category(char)[0] != "C").strip().lstrip(".").strip()
+    base = _FOLDERS.split(given.strip().rstrip("/\\"))[-1]
+    text = "".join(char for char in base if unicodedata.category(char)[0] != "C").strip().lstrip(". ")
     text = text.encode("utf-8", "ignore").decode()
     stem, suffix = PurePosixPath(text).stem, PurePosixPath(text).suffix[:20]
     while len((stem + suffix).encode()) > _LONGEST:
