@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from workroom.task import Task
 
 if TYPE_CHECKING:
     from workroom.agent import Agent
+    from workroom.agent.chat import Chat
     from workroom.agent.limits import Prices
     from workroom.models.base import Model
     from workroom.sandbox import Sandbox
@@ -94,7 +95,9 @@ class Run:
 
     `prepare` is no coroutine, because building an image takes minutes and must be interruptible by a signal. `slot` is
     held while the agent works: sandboxes are opened before it is entered, and closed after it was left, so that other
-    runs need not wait for that. `durable`: as of `RunDirectory`.
+    runs need not wait for that. `durable`: as of `RunDirectory`. `sandbox`: one that is open already and stays so, for
+    the messages of a conversation (`chat`), one run after the other: what still runs in it at the end is ended, and of
+    its output files those that are new or changed are the result's. Its backend, limits and network policy are its own.
     """
 
     def __init__(
@@ -110,12 +113,16 @@ class Run:
         resumption: "Resumption | None" = None,
         slot: AbstractAsyncContextManager[object] | None = None,
         durable: bool = True,
+        sandbox: "Sandbox | None" = None,
+        chat: "Chat | None" = None,
     ) -> None:
         self.task = task
         self.config = resolved.config
         self._resumption = resumption
         self._slot = nullcontext() if slot is None else slot
         self._durable = durable
+        self._sandbox = sandbox
+        self._chat = chat
         self._resolved = resolved
         self._model = model
         self._owns_model = model is None
@@ -200,7 +207,7 @@ class Run:
             facts = {"model": self._model.name, "task": task_record(self.task)}
             self._directory = RunDirectory.create(directory, self._resolved.record(), facts=facts)
             self._directory.durable = self._durable
-        if self.config.mode == "llm":
+        if self.config.mode == "llm" or self._sandbox is not None:
             return
         from workroom.sandbox.image import ensure_image
 
@@ -227,6 +234,8 @@ class Run:
                 if self.config.mode == "llm":
                     async with self._slot:
                         await self._play(None)
+                elif self._sandbox is not None:
+                    files = await self._in_given(self._sandbox)
                 else:
                     files = await self._in_sandbox()
             finally:
@@ -258,6 +267,17 @@ class Run:
                 self._note_memory(start, box.memory_peak)
                 return await self._bring_out(box)
         finally:
+            self._take_late_egress()
+
+    async def _in_given(self, box: "Sandbox") -> list[FileEntry]:
+        before = await _stamps(box)
+        box.on_egress = self._note_egress
+        try:
+            async with self._slot:
+                await self._play(box)
+            return await self._bring_out(box, before)
+        finally:
+            box.on_egress = None
             self._take_late_egress()
 
     def _note_memory(self, start: int | None, peak: int | None) -> None:
@@ -302,6 +322,7 @@ class Run:
             documents=config.documents,
             execution=config.execution,
             read_only=config.read_only,
+            chat=self._chat,
             sampling=config.sampling,
             pricing=self._prices,
             after_turn=saver,
@@ -338,13 +359,16 @@ class Run:
         while self._agent is not None and self._agent.egress and events:
             self._take(self._directory.stamp(Egress(**asdict(self._agent.egress.popleft()))))
 
-    async def _bring_out(self, box: "Sandbox") -> list[FileEntry]:
-        """What the model left in the output directory; what cannot be brought out is told, and costs no answer."""
+    async def _bring_out(self, box: "Sandbox", before: Mapping[str, str] | None = None) -> list[FileEntry]:
+        """What the model left in the output directory, but for what has the same stamp as `before`; what cannot be
+        brought out is told, and costs no answer."""
         assert self._directory is not None
         try:
             await box.kill_all()  # what is brought out must not change meanwhile
             shutil.rmtree(self._directory.files_dir, ignore_errors=True)  # of an earlier part of the run
-            return await box.download(OUTPUT_DIR, self._directory.files_dir)
+            after = await _stamps(box) if before else {}
+            same = {name for name, stamp in after.items() if before and before.get(name) == stamp}
+            return await box.download(OUTPUT_DIR, self._directory.files_dir, but=same)
         except FileNotFoundError:
             return []
         except SandboxGone:
@@ -389,6 +413,13 @@ class Run:
         if directory.finished is not None and status == "failed":
             directory.run["error_after_the_end"] = error  # `finish` writes the episode's own reason over `error`
         directory.finish(list(present_files(directory.files_dir)), status=status)
+
+
+async def _stamps(box: "Sandbox") -> dict[str, str]:
+    """Size and time of the last change of each output file, by name; empty where the sandbox cannot tell."""
+    found = await box.exec(["find", OUTPUT_DIR, "-type", "f", "-printf", r"%s %C@\t%P\0"], output=64 << 20)
+    records = (record.partition("\t") for record in found.stdout.split("\0"))
+    return {name: stamp for stamp, tab, name in records if tab}
 
 
 def _ignore(_: object) -> None:

@@ -14,14 +14,16 @@ from typing import Any
 import pytest
 
 from workroom.agent import Agent
+from workroom.agent.chat import Chat
 from workroom.agent.episode import Episode
 from workroom.agent.prompts import render
-from workroom.models.base import ModelHints
+from workroom.models.base import Message, ModelHints
 from workroom.sandbox import Limits
 from workroom.task import Task
 from workroom.tools import Tool, default_tools
 
 GOLDEN = Path(__file__).parent / "golden"
+CHAT = Chat((Message("user", "Hello."), Message("assistant", "Good day.")), "Be {{ brief }}.")
 DOCUMENTS = {"a.txt": "x", "deep/b.csv": "y"}
 MANY = {f"{n:02}.txt": "" for n in range(25)}
 
@@ -64,6 +66,10 @@ CASES = {
     "compact-no-execution": Case("none", prompt="compact", documents=DOCUMENTS, arm={"execution": False}),
     "read-only": Case(documents=DOCUMENTS, arm={"read_only": True}),
     "compact-read-only": Case("none", prompt="compact", documents=DOCUMENTS, arm={"read_only": True}),
+    "chat": Case(documents=DOCUMENTS, arm={"chat": CHAT}),
+    "chat-neutral": Case("none", "neutral", protocol="bash", tools=("execute_bash", "submit"), arm={"chat": Chat()}),
+    "compact-chat": Case("none", prompt="compact", documents=DOCUMENTS, arm={"chat": CHAT}),
+    "compact-bash-chat": Case("none", prompt="compact", protocol="bash", documents=DOCUMENTS, arm={"chat": CHAT}),
     "read-only-no-execution": Case("none", arm={"read_only": True, "execution": False}),
 }
 
@@ -76,8 +82,9 @@ def test_first_messages(name: str) -> None:
     agent = Agent(model, box, style=case.style, **case.arm)  # type: ignore[arg-type]
     episode = Episode(agent, Task("Which {{ word }}?\n<task> % {x}", documents=case.documents), None)  # type: ignore[arg-type]
     messages = episode.first_messages()
-    assert [message.role for message in messages] == ["system", "user"]
-    check(f"{name}.txt", "\n\n---- user ----\n\n".join(message.content for message in messages))
+    prior = [message.role for message in agent.chat.prior] if agent.chat else []
+    assert [message.role for message in messages] == ["system", *prior, "user"]
+    check(f"{name}.txt", f"{messages[0].content}\n\n---- user ----\n\n{messages[-1].content}")
 
 
 def test_only_a_model_that_can_see_is_offered_pictures() -> None:
@@ -104,7 +111,12 @@ def check_tools(name: str, tools: Sequence[Tool]) -> None:
 
 
 def test_reminders() -> None:
-    base = {"protocol": "native", "answer_file": "/testbed/answer.txt", "output_dir": "/testbed/output"}
+    base: dict[str, Any] = {
+        "chat": False,
+        "protocol": "native",
+        "answer_file": "/testbed/answer.txt",
+        "output_dir": "/testbed/output",
+    }
     budget: dict[str, Any] = {"turns": 1, "tokens": 12_345, "cost": 0.5, "seconds": 60}
     said = []
     values: dict[str, Any]
@@ -133,6 +145,10 @@ def test_reminders() -> None:
     said += [render("turns_left_out", count=12, directory=place, execution=False) for place in ("/var/x", None)]
     said += [render("missing_answer", answers=False, read_only=True, **base)]
     said += [render("no_tool_call", cut=False, again=False, answers=True, execution=False, **base, **budget)]
+    conversation: dict[str, Any] = {**base, "chat": True, "answers": False, "again": True, "execution": True, **budget}
+    said += [render("no_tool_call", cut=cut, **conversation) for cut in (False, True)]
+    said += [render(name, read_only=False, **conversation) for name in ("last_turn", "nearly_used", "missing_answer")]
+    said += [render("prior_left_out", count=3)]
     check("reminders.txt", "\n----\n".join(said))
 
 

@@ -5,7 +5,7 @@ episode.py     sandbox mode: turns and tool calls  context.py    the conversatio
 completion.py  llm mode: one completion            calls.py      awaiting a call while events go on
 base.py        what both modes share               documents.py  a task's documents, in and as text
 accounting.py  what each call used               prices.py     what models cost
-prompts/       all that is said to the model
+chat.py        an episode as part of a chat      prompts/      all that is said to the model
 """
 
 from workroom.agent.documents import prepare

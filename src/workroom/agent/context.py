@@ -77,10 +77,12 @@ class Context:
     write: Callable[[str, bytes], Awaitable[None]] | None = None
     most_pictures: int | None = None
     execution: bool = True
+    prior: int = 0  # messages of an earlier conversation, after the system prompt
     _known: int = 0  # tokens of the first `_measured` messages, as the server counted them
     _measured: int = 0
     _refused: int | None = None  # tokens of the smallest prompt that did not fit, as `size` counts
     _left_out: int = 0  # turns
+    _prior_left_out: int = 0  # messages
     _shortened: dict[int, _Shortened] = field(default_factory=dict)
 
     def add(self, message: Message) -> None:
@@ -128,6 +130,8 @@ class Context:
         target = min(size / 2, _TARGET * (self._room(reply) or size))
         gentle = (self._drop_pictures, self._shorten_old, self._drop_reasoning, self._shorten_texts)
         await self._take(gentle, target, trimmed)
+        if not trimmed:
+            self._leave_prior_out(trimmed)
         if not trimmed:
             self._leave_turns_out(trimmed)
         newest = range(self._newest(), len(self.messages))
@@ -220,7 +224,7 @@ class Context:
 
     def _leave_turns_out(self, trimmed: Trimmed) -> None:
         """Puts a note in the place of the older half of the old turns, and of the note that stood there before."""
-        starts = [i for i, message in enumerate(self.messages) if message.role == "assistant"]
+        starts = [i for i, message in enumerate(self.messages) if message.role == "assistant" and i > self.prior]
         old = starts[:-1]
         if not old:
             return
@@ -228,7 +232,21 @@ class Context:
         first, end = old[0] - (self._left_out > 0), starts[count]
         self._left_out += count
         told = {"directory": OBSERVATIONS_DIR if self.write else None, "execution": self.execution}
-        note = Message("user", render("turns_left_out", count=self._left_out, **told))
+        self._put_note(render("turns_left_out", count=self._left_out, **told), first, end, trimmed)
+
+    def _leave_prior_out(self, trimmed: Trimmed) -> None:
+        """Puts a note in the place of the older half of the conversation so far."""
+        noted = int(self._prior_left_out > 0)
+        count = (self.prior - noted + 1) // 2
+        if not count:
+            return
+        self._prior_left_out += count
+        self._put_note(render("prior_left_out", count=self._prior_left_out), 1, 1 + noted + count, trimmed)
+        self.prior += 1 - noted - count
+
+    def _put_note(self, text: str, first: int, end: int, trimmed: Trimmed) -> None:
+        """Puts a note in the place of some messages."""
+        note = Message("user", text)
         gone = self.messages[first:end]
         shift = len(gone) - 1
         self.messages[first:end] = [note]

@@ -1,7 +1,7 @@
 """The `sandbox` mode: turns of a model call and its tool calls, until the work is submitted or a limit is reached.
 
 The answer is what stands in `/testbed/answer.txt` at the end, however the episode ends. What the model merely says is
-never taken for an answer: that would grade its remarks.
+never taken for an answer: that would grade its remarks. Only in a conversation (see `Chat`) is it the reply.
 """
 
 import asyncio
@@ -64,6 +64,7 @@ class Episode(BaseEpisode):
         self._failing: tuple[str, str] | None = None
         self._failed = 0
         self._told: set[str] = set()  # what is said only once
+        self._said: str | None = None  # the last plain text, in a conversation
         self._whole = True  # every call so far was run, or will not be
         self._after: asyncio.Task[None] | None = None  # what is done after each turn, see `Agent.after_turn`
 
@@ -90,13 +91,13 @@ class Episode(BaseEpisode):
             await self._await_after()
 
     async def answer(self) -> str | None:
-        """The text of the answer file without blanks around it, None where there is none."""
+        """The text of the answer file without blanks around it, None where there is none (and nothing was said)."""
         try:
             async with asyncio.timeout(30):
                 data = await self.sandbox.read(ANSWER_FILE, limit=ANSWER_LIMIT)
         except (OSError, SandboxError):  # a TimeoutError is an OSError
-            return None
-        return data.decode("utf-8", "replace").strip() or None
+            return self._said
+        return data.decode("utf-8", "replace").strip() or self._said
 
     async def _resume(self, history: "History", offered: list[dict[str, Any]]) -> Event:
         """Takes up the episode where the history ends, in a sandbox that may lack what its last turns did."""
@@ -120,6 +121,8 @@ class Episode(BaseEpisode):
         """Puts the documents in, where the sandbox has them not, and takes away what the model is to do without."""
         if self.saved == 0 and self.agent.documents == "files":
             await prepare(self.sandbox, self.task)
+        if self.agent.chat is not None and self.saved == 0:
+            await self.sandbox.exec(["rm", "-rf", ANSWER_FILE])
         if self.agent.read_only:
             await self.sandbox.seal()
         if not self.agent.execution:
@@ -151,6 +154,8 @@ class Episode(BaseEpisode):
                     assistant = event
         if assistant is None:
             return
+        if self.agent.chat is not None:
+            self._said = assistant.content.strip() or self._said
         act = self._call_tools(assistant) if assistant.calls else self._no_tool_call(assistant)
         async with aclosing(act) as events:
             async for event in events:
@@ -246,7 +251,7 @@ class Episode(BaseEpisode):
         if "missing_answer" not in self._told and turns_left and await self.answer() is None:
             self._told.add("missing_answer")
             values = {"answer_file": ANSWER_FILE, "output_dir": OUTPUT_DIR, "answers": self._answers}
-            text = render("missing_answer", **values, read_only=self.agent.read_only)
+            text = render("missing_answer", **values, chat=self.agent.chat is not None, read_only=self.agent.read_only)
             return Observation(text, is_error=True, facts={"missing_answer": True})
         self.end("submitted")
         return replace(observation, facts={**observation.facts, "submitted": True})
@@ -254,7 +259,11 @@ class Episode(BaseEpisode):
     async def _no_tool_call(self, assistant: AssistantTurn) -> AsyncGenerator[Event, None]:
         """Reminds the model; a model that cannot call submit has submitted once its answer is there."""
         self._silent += 1
-        if "submit" not in self.tools and await self.answer() is not None:
+        if self.agent.chat is not None:
+            done = bool(assistant.content.strip()) and assistant.finish_reason != "length"
+        else:
+            done = "submit" not in self.tools and await self.answer() is not None
+        if done:
             self.end("submitted")
         elif self._silent >= STALL:
             self.end("stalled")
@@ -282,7 +291,8 @@ class Episode(BaseEpisode):
 
     def _remind(self, reason: ReminderReason, template: str, **values: Any) -> Event:
         known = {"answer_file": ANSWER_FILE, "answers": self._answers, "protocol": self.model.hints.protocol}
-        text = render(template, **known, execution=self.agent.execution, **values)
+        chat = self.agent.chat is not None
+        text = render(template, **known, chat=chat, execution=self.agent.execution, **values)
         self.context.add(Message("user", text))
         return self.stamp(Reminder(turn=self.account.turns, reason=reason, text=text))
 
@@ -317,7 +327,7 @@ class Episode(BaseEpisode):
 
     def first_messages(self) -> list[Message]:
         """System prompt and task, as they go to the model; settles which tools it is offered."""
-        hints, agent = self.model.hints, self.agent
+        hints, agent, chat = self.model.hints, self.agent, self.agent.chat
         compact = hints.prompt == "compact"
         self._answers = compact and hints.protocol != "bash"
         tools = agent.tools
@@ -345,12 +355,17 @@ class Episode(BaseEpisode):
             "protocol": hints.protocol,
             "editor": "str_replace_editor" in self.tools,
             "prompt": whole_text(self.task.prompt),
+            "chat": chat is not None,
+            "instructions": whole_text(chat.instructions) if chat is not None and chat.instructions else None,
             **self.account.for_prompt(),
         }
         size = "_compact" if compact else ""
         kind = "_editor" if not agent.execution else "_bash" if compact and hints.protocol == "bash" else ""
-        system = render(f"system{size}{kind}", **values)
-        return [Message("system", system), Message("user", render(f"instance{size}", **values))]
+        system = render("system_chat" if chat and not compact else f"system{size}{kind}", **values)
+        prompt = render("instance_chat" if chat and not compact else f"instance{size}", **values)
+        prior = chat.prior if chat is not None else ()
+        self.context.prior = len(prior)
+        return [Message("system", system), *prior, Message("user", prompt)]
 
     def _texts(self) -> list[tuple[str, str]]:
         """The documents for the prompt; those of an earlier part of the episode are in its first message already."""

@@ -12,6 +12,7 @@ from workroom.task import Task
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
+    from workroom.agent.chat import Chat
     from workroom.agent.limits import Prices
     from workroom.models.base import Model, Sampling
     from workroom.models.retry import RetryPolicy
@@ -33,7 +34,8 @@ class Agent:
     sandbox). `style`: `compute` asks the model to derive its answer by running programs, `neutral` leaves that to it.
     `documents`: `files`, into the sandbox, or `prompt`, into the first message and nowhere else. Without `execution`
     nothing is run in the sandbox: the model edits files and submits. `read_only` seals the sandbox before the first
-    turn, see `Sandbox.seal`. `tools`: None for those of this package. `sampling`: what it leaves open is the model's
+    turn, see `Sandbox.seal`. `chat`: the task is the newest message of a conversation, see `Chat`. `tools`: None for
+    those of this package. `sampling`: what it leaves open is the model's
     own. `pricing`: needed for `max_cost`. `after_turn` is awaited with the number of each whole turn while the next
     model call is under way, and before the next tool call. Raises ConfigError for a combination that cannot work.
     """
@@ -49,6 +51,7 @@ class Agent:
         documents: Documents = "files",
         execution: bool = True,
         read_only: bool = False,
+        chat: "Chat | None" = None,
         tools: "Sequence[Tool] | None" = None,
         sampling: "Sampling | None" = None,
         retry: "RetryPolicy | None" = None,
@@ -65,6 +68,10 @@ class Agent:
             raise ConfigError(
                 f"{model.name} can only give bash scripts, of which nothing is run: use another tool protocol (json)"
             )
+        if chat is not None and (mode != "sandbox" or read_only or not execution or documents != "files"):
+            raise ConfigError(
+                "a conversation needs mode sandbox with files and execution, and a sandbox it can write to"
+            )
         if mode == "sandbox" and sandbox is None:
             raise ConfigError("sandbox mode needs a sandbox; open one, or use mode llm")
         self.model = model
@@ -75,6 +82,7 @@ class Agent:
         self.documents: Documents = documents
         self.execution = execution
         self.read_only = read_only
+        self.chat = chat
         self.tools = tools
         self.sampling = sampling
         self.retry = retry

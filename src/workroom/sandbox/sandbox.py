@@ -4,7 +4,7 @@ import asyncio
 import os
 import posixpath
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -409,8 +409,10 @@ class Sandbox:
         *,
         max_bytes: int = 2 << 30,
         max_files: int = 10_000,
+        but: Collection[str] = (),
     ) -> list[FileEntry]:
-        """Brings a file, or all regular files below a directory, to the host directory `target`, which is made.
+        """Brings a file, or all regular files below a directory `but` for some names, to the host directory `target`,
+        which is made.
 
         No links, devices or other special files come out; all modes are plain. Raises TransferError where there is
         more than the two bounds allow (what was brought until then stays), FileExistsError before overwriting.
@@ -422,7 +424,7 @@ class Sandbox:
         except NotADirectoryError:
             base, name = posixpath.split(full)
             listed = [("f", 0, name)]
-        found = sorted((name, size) for kind, size, name in listed if kind == "f")
+        found = sorted((name, size) for kind, size, name in listed if kind == "f" and name not in but)
         if len(found) > max_files:
             raise TransferError(f"{full} holds {len(found):,} files, more than the {max_files:,} that are brought out")
 
