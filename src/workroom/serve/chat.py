@@ -16,6 +16,7 @@ from workroom.serve.names import new_id
 from workroom.serve.wire import Answer, EventStream, Sender, base_url, key_of, note, read_json, service_of
 
 _PIECE = 200  # characters of an answer that a chunk has
+_LINKS = 20  # files that an answer has links to; all are beside it
 _IMAGE = re.compile(r"\.(png|jpe?g|gif|webp)$", re.IGNORECASE)
 
 
@@ -130,10 +131,12 @@ class _Chat:
         text = outcome.text
         links = file_links(outcome, self._exchange, self._base)
         annotations = []
-        for number, (file, url, line) in enumerate(links):
+        for number, (file, url, line) in enumerate(links[:_LINKS]):
             text += ("\n" if number else "\n\n" if text else "") + line
             place = {"start_index": len(text) - len(line), "end_index": len(text), "title": file.filename, "url": url}
             annotations.append({"type": "url_citation", "url_citation": place})
+        if len(links) > _LINKS:
+            text += f"\n… and {len(links) - _LINKS} more files"
         files = [file_object(file, url) for file, url, _ in links]
         return text, {"annotations": annotations, "files": files} if files else {}
 

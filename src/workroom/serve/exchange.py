@@ -248,6 +248,8 @@ class Exchange:
             except OSError as error:
                 _logger.warning("%s could not be kept: %s", path, error.strerror)
                 text += f"\n\n({safe_name(path.name)} could not be kept)"
+        if self._run is not None and "files_error" in self._run.record:
+            text += "\n\n(not all files could be handed over: there are too many, or they are too large)"
         cut = reason not in ("submitted", "stalled")
         return Outcome(text, tuple(files), result.usage, result.cost, reason, result.turns, result.duration, cut)
 
