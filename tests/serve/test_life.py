@@ -61,6 +61,21 @@ def test_a_sandbox_is_put_to_rest_and_woken(place: Path) -> None:
         assert text_of(server.say("RUN cat /root/mine", extra_body=body)) == "It said: mine"
 
 
+def test_files_that_cannot_be_put_back_are_told_or_done_without(place: Path) -> None:
+    with Server(place) as server:
+        asked: list[Any] = [{"role": "user", "content": "RUN echo mine > /root/mine"}]
+        first = server.say("", messages=asked)
+        server.stop()
+        for part in (server.state / "conversations").glob("*/sandbox/[0-9]*"):
+            part.write_bytes(b"x" * part.stat().st_size)  # as another image's would be: no checkpoint of this one
+        server.start()
+        with pytest.raises(openai.ConflictError) as caught:
+            server.say("RUN cat /root/mine", extra_body={"conversation": first.conversation["id"]})
+        assert caught.value.code == "conversation_not_restorable"
+        asked += [{"role": "assistant", "content": text_of(first)}, {"role": "user", "content": "RUN cat /root/mine"}]
+        assert "No such file" in text_of(server.say("", messages=asked))
+
+
 def test_what_is_left_alone_is_removed_with_all_its_files(place: Path) -> None:
     with Server(place, "--keep", "1") as server:
         answer = server.say("RUN echo x > output/x.txt")

@@ -28,7 +28,8 @@ _MOST_PRINTS = 1000  # fingerprints of one conversation
 class Conversation:
     """One conversation of the key named `key`, on disk in `folder`. Times in seconds since the epoch.
 
-    `requests` counts those that were worked on, failed ones too.
+    `requests` counts those that were worked on, failed ones too. `asked_for`: it was made by a request of its own, and
+    is kept also where nothing has been worked on.
 
     `documents`: the name inside of each attachment, by its identity; `kept_documents` those that the saved sandbox has.
     `prints`: fingerprints of all that was its history at some time.
@@ -41,6 +42,7 @@ class Conversation:
     created: float = field(default_factory=time.time)
     used: float = field(default_factory=time.time)
     requests: int = 0
+    asked_for: bool = False
     mark: int = 0
     history: list[Said] = field(default_factory=list)
     prints: list[str] = field(default_factory=list)
@@ -66,10 +68,15 @@ class Conversation:
 
     def write(self) -> None:
         """Raises WorkroomError where it cannot be written."""
-        names = ("id", "key", "user", "created", "used", "requests", "mark", "prints", "kept_documents")
+        names = ("id", "key", "user", "created", "used", "requests", "asked_for", "mark", "prints", "kept_documents")
         record: dict[str, Any] = {name: getattr(self, name) for name in names}
         record["history"] = [{"role": said.role, "text": said.text} for said in self.history]
         replace_file(self.folder / RECORD, to_json(record).encode())
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody would miss it."""
+        return not self.requests and not self.asked_for
 
     @property
     def runs(self) -> Path:
@@ -112,13 +119,18 @@ class Conversation:
             except ConfigError as error:
                 raise ApiError(
                     409,
-                    "the files of this conversation were made with another sandbox image and cannot be put back: "
-                    "begin a new conversation",
+                    "the files of this conversation cannot be put back, because the server's sandbox image is another one now "
+                    "or they are damaged: begin a new conversation",
                     code="conversation_not_restorable",
                     param="conversation",
                 ) from error
         limit = max(parse_size(config.disk) + _SPARE, 1 << 30)
         self._box, self._journal = box, Journal(box, self._saved, limit=limit)
+
+    def forget_files(self) -> None:
+        """Gives up what was saved of a sandbox that is not open: the next one begins anew."""
+        shutil.rmtree(self._saved, ignore_errors=True)
+        self.kept_documents = {}
 
     async def save(self) -> bool:
         """Keeps the sandbox's files, so that they outlast the server. False where that failed, which `notice` says."""

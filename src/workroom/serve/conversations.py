@@ -56,6 +56,13 @@ class Conversations:
         except KeyError:
             raise no_conversation(name) from None
 
+    def make(self, key: Key) -> Conversation:
+        """A new one that is kept also before its first request."""
+        made = self._made(key, new_id(OURS), "")
+        made.asked_for = True
+        made.write()
+        return made
+
     def take(self, key: Key, ask: Ask) -> Conversation:
         """The conversation that the request goes on with or begins; nobody else has it until `release`.
 
@@ -75,7 +82,7 @@ class Conversations:
 
     async def release(self, conversation: Conversation) -> None:
         """To be called when the request is over, also where it failed. A conversation without any work is removed."""
-        if not conversation.requests:
+        if conversation.is_empty:
             await self.remove(conversation)
             return
         conversation.busy = False

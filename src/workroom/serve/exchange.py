@@ -179,8 +179,18 @@ class Exchange:
         return Resolved(replace(base.config, checkpoints=False, **own), origins)
 
     async def _open(self, resolved: Resolved) -> "Sandbox":
+        conversation = self.conversation
         try:
-            box = await self.conversation.open(resolved.config)
+            try:
+                box = await conversation.open(resolved.config)
+            except ApiError as error:
+                if self.ask.conversation:
+                    raise
+                # It was found by its history: the client, who knows nothing of it, could never get on.
+                _logger.warning("a conversation begins anew: %s", error.message)
+                self._tell("(the files of this conversation could not be put back)\n\n")
+                conversation.forget_files()
+                box = await conversation.open(resolved.config)
         except WorkroomError as error:
             self._service.sandbox_failed = str(error)
             raise

@@ -179,7 +179,7 @@ class Service:
                     used = recorded(RunDirectory.load(run).events, None).usage.total
                     self.ledger.charge(Key(conversation.key), used)
                 shutil.rmtree(run, ignore_errors=True)
-            if not conversation.requests:
+            if conversation.is_empty:
                 await self.conversations.remove(conversation)
         self.files.remove(
             file
