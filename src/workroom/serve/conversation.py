@@ -119,8 +119,8 @@ class Conversation:
             except ConfigError as error:
                 raise ApiError(
                     409,
-                    "the files of this conversation cannot be put back, because the server's sandbox image is another one "
-                    "now or they are damaged: begin a new conversation",
+                    "the files of this conversation cannot be put back, because the server's sandbox image is another "
+                    "one now or they are damaged: begin a new conversation",
                     code="conversation_not_restorable",
                     param="conversation",
                 ) from error
