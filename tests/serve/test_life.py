@@ -123,7 +123,11 @@ def test_the_second_signal_does_not(place: Path) -> None:
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_goes_away_frees_its_place_after_the_step(place: Path, stream: bool) -> None:
     with Server(place, "--concurrency", "1") as server:
-        body = {"model": "obedient", "messages": [{"role": "user", "content": "WAIT RUN touch /root/x"}], "stream": stream}
+        body = {
+            "model": "obedient",
+            "messages": [{"role": "user", "content": "WAIT RUN touch /root/x"}],
+            "stream": stream,
+        }
         with httpx2.Client() as client:
             gone = threading.Thread(target=_ask_and_leave, args=(client, server, body))
             gone.start()

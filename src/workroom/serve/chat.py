@@ -10,11 +10,10 @@ from workroom.sandbox.base import parse_size
 from workroom.serve.chat_request import ChatRequest, read_chat
 from workroom.serve.errors import ApiError, not_found
 from workroom.serve.exchange import Exchange, Outcome
-from workroom.serve.filestore import StoredFile
 from workroom.serve.names import new_id
 from workroom.serve.wire import Answer, EventStream, Sender, base_url, key_of, note, read_json, service_of
 
-_PIECE = 200  # characters of an answer that a chunk has
+PIECE = 200  # characters of an answer that a chunk has
 _IMAGE = re.compile(r"\.(png|jpe?g|gif|webp)$", re.IGNORECASE)
 
 
@@ -60,19 +59,19 @@ def facts_object(outcome: Outcome) -> dict[str, Any]:
     return {"stop_reason": outcome.stop_reason, "turns": outcome.turns, "duration": round(outcome.duration, 3)}
 
 
-def file_object(file: StoredFile, url: str) -> dict[str, Any]:
-    """A file as it is named beside an answer."""
-    return {"id": file.id, "filename": file.filename, "bytes": file.bytes, "url": url}
-
-
-def file_links(outcome: Outcome, exchange: Exchange, base: str) -> list[tuple[StoredFile, str, str]]:
-    """For each file its address and a line of Markdown that leads there."""
-    links = []
-    for file in outcome.files:
+def linked(outcome: Outcome, exchange: Exchange, base: str) -> tuple[str, list[dict[str, Any]], list[dict[str, Any]]]:
+    """The answer with a link to each of its files, where in it each link is, and the files."""
+    text = outcome.text
+    places, files = [], []
+    for number, file in enumerate(outcome.files):
         url = base + exchange.link(file)
         shown = re.sub(r"([\\`*_\[\]<>!#|~&])", r"\\\1", file.filename)
-        links.append((file, url, f"{'!' if _IMAGE.search(file.filename) else ''}[{shown}]({url})"))
-    return links
+        line = f"{'!' if _IMAGE.search(file.filename) else ''}[{shown}]({url})"
+        text += ("\n" if number else "\n\n" if text else "") + line
+        place = {"start_index": len(text) - len(line), "end_index": len(text), "title": file.filename, "url": url}
+        places.append(place)
+        files.append({"id": file.id, "filename": file.filename, "bytes": file.bytes, "url": url})
+    return text, places, files
 
 
 class _Chat:
@@ -85,7 +84,7 @@ class _Chat:
         self._head = {"id": new_id("chatcmpl-"), "created": int(time.time()), "model": model}
         self._conversation = {"conversation": {"id": exchange.conversation.id}}
 
-    def whole(self, outcome: Outcome) -> dict[str, Any]:
+    async def whole(self, outcome: Outcome) -> dict[str, Any]:
         """The completion as one object."""
         content, extras = self._content(outcome)
         message = {"role": "assistant", "content": content, "refusal": None, **extras}
@@ -106,8 +105,8 @@ class _Chat:
             await sender.event(self._chunk({"reasoning_content": piece}))
         outcome = await self._exchange.outcome()
         content, extras = self._content(outcome)
-        for start in range(0, len(content), _PIECE):
-            await sender.event(self._chunk({"content": content[start : start + _PIECE]}))
+        for start in range(0, len(content), PIECE):
+            await sender.event(self._chunk({"content": content[start : start + PIECE]}))
         last = self._chunk(extras, _finish(outcome))
         await sender.event({**last, **self._conversation, "workroom": facts_object(outcome)})
         if self._asked.usage:
@@ -125,14 +124,8 @@ class _Chat:
 
     def _content(self, outcome: Outcome) -> tuple[str, dict[str, Any]]:
         """The answer with links to its files, and what the message has besides."""
-        text = outcome.text
-        links = file_links(outcome, self._exchange, self._base)
-        annotations = []
-        for number, (file, url, line) in enumerate(links):
-            text += ("\n" if number else "\n\n" if text else "") + line
-            place = {"start_index": len(text) - len(line), "end_index": len(text), "title": file.filename, "url": url}
-            annotations.append({"type": "url_citation", "url_citation": place})
-        files = [file_object(file, url) for file, url, _ in links]
+        text, places, files = linked(outcome, self._exchange, self._base)
+        annotations = [{"type": "url_citation", "url_citation": place} for place in places]
         return text, {"annotations": annotations, "files": files} if files else {}
 
 

@@ -30,7 +30,7 @@ class Conversation:
     `requests` counts those that were worked on, failed ones too.
 
     `documents`: the name inside of each attachment, by its identity; `kept_documents` those that the saved sandbox has.
-    `prints`: fingerprints of all that was its history at some time.
+    `response`: the id of the newest answer, where it has one. `prints`: fingerprints of all that was its history at some time.
     """
 
     id: str
@@ -41,6 +41,7 @@ class Conversation:
     used: float = field(default_factory=time.time)
     requests: int = 0
     mark: int = 0
+    response: str = ""
     history: list[Said] = field(default_factory=list)
     prints: list[str] = field(default_factory=list)
     documents: dict[str, str] = field(default_factory=dict)
@@ -64,7 +65,7 @@ class Conversation:
 
     def write(self) -> None:
         """Raises WorkroomError where it cannot be written."""
-        names = ("id", "key", "user", "created", "used", "requests", "mark", "prints", "kept_documents")
+        names = ("id", "key", "user", "created", "used", "requests", "mark", "response", "prints", "kept_documents")
         record: dict[str, Any] = {name: getattr(self, name) for name in names}
         record["history"] = [{"role": said.role, "text": said.text} for said in self.history]
         replace_file(self.folder / RECORD, to_json(record).encode())

@@ -102,12 +102,14 @@ async def _patient(receive: Receive) -> Message:
 
 
 class Answer:
-    """The answer of an exchange, sent whole once it is there. `render` makes the body of the outcome.
+    """The answer of an exchange, sent whole once it is there. `render` makes its body of the outcome.
 
     A client that goes away meanwhile ends the exchange.
     """
 
-    def __init__(self, exchange: Exchange, render: Callable[[Any], dict[str, Any]], headers: dict[str, str]) -> None:
+    def __init__(
+        self, exchange: Exchange, render: Callable[[Any], Awaitable[dict[str, Any]]], headers: dict[str, str]
+    ) -> None:
         self._exchange = exchange
         self._render = render
         self._headers = headers
@@ -115,7 +117,7 @@ class Answer:
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         async with listening(receive, self._exchange):
             outcome = await self._exchange.outcome()
-        await send_json(send, 200, self._render(outcome), self._headers)
+        await send_json(send, 200, await self._render(outcome), self._headers)
 
 
 class EventStream:
