@@ -3,12 +3,11 @@
 import json
 import re
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx2
 import openai
@@ -17,6 +16,9 @@ from tests.cli.command import start
 from tests.fakes import FakeServer
 from tests.fakes import openai as replies
 from tests.fakes.server import Reply, Request
+
+if TYPE_CHECKING:
+    import subprocess
 
 KEY = "sk-test-0123456789"
 

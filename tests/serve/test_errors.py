@@ -1,5 +1,6 @@
 """What is wrong is told in the error object that OpenAI's clients expect, and nothing is told of the inside."""
 
+import contextlib
 import json
 import socket
 from typing import Any
@@ -152,10 +153,8 @@ def test_what_is_no_http_does_no_harm(server: Server) -> None:
             sock.sendall(data)
             sock.shutdown(socket.SHUT_WR)
             sock.settimeout(10)
-            try:
-                assert sock.recv(100).startswith((b"HTTP/1.1 4", b""))
-            except ConnectionResetError:
-                pass
+            with contextlib.suppress(ConnectionResetError):
+                assert sock.recv(100)[:10] in (b"HTTP/1.1 4", b"")
     assert server.get("/health").json()["status"] == "ready"
 
 

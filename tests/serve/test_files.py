@@ -1,6 +1,5 @@
 """The files endpoint in OpenAI's form, and links that show nothing that could do harm."""
 
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -72,7 +71,7 @@ def test_a_file_that_is_too_large_or_beyond_the_quota_is_413_and_leaves_nothing(
         client.files.create(file=("large", b"x" * (2 << 20)), purpose="user_data")
     assert (caught.value.status_code, caught.value.code) == (413, "request_too_large")
     kept = [client.files.create(file=("m", b"x" * 1_000_000), purpose="user_data") for _ in range(3)]
-    with pytest.raises(openai.APIStatusError, match="more than the|quota"):
+    with pytest.raises(openai.APIStatusError, match=r"more than the|quota"):
         client.files.create(file=("m", b"x" * 1_000_000), purpose="user_data")
     answer = server.say("RUN head -c 500000 /dev/zero > output/zeros.bin")
     assert "zeros.bin was not kept" in answer.choices[0].message.content
@@ -112,8 +111,7 @@ def test_links_cannot_be_guessed_or_altered(server: Server) -> None:
     assert (part.status_code, part.content) == (206, b"x")
 
 
-def test_names_of_artefacts_cannot_break_out_of_their_links(server: Server, tmp_path: Path) -> None:
-    del tmp_path
+def test_names_of_artefacts_cannot_break_out_of_their_links(server: Server) -> None:
     answer = server.say(r"""RUN touch 'output/](http:\\evil.example) [x' $'output/a\nb' 'output/<img src=x>'""")
     message = answer.choices[0].message
     links = message.content.split("\n\n", 1)[1].splitlines()

@@ -108,7 +108,7 @@ def test_what_fails_in_a_stream_is_its_last_event(server: Server) -> None:
         ({"tools": [{"type": "web_search"}]}, "tools", "the tools of its sandbox"),
         ({"background": True}, "background", "must be false"),
         ({"text": {"format": {"type": "json_object"}}}, "text.format", "of type text"),
-        ({"input": []}, "input", "at least one message"),
+        ({"input": []}, "input", "at least one item"),
         (
             {"input": [{"role": "user", "content": [{"type": "input_video"}]}]},
             "input[0].content[0].type",

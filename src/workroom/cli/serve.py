@@ -24,8 +24,12 @@ def serve_verb(
 ) -> int:
     """Serves until it is told to stop; gives the exit code."""
     resolved, settings = resolve(run_flags, config), read_settings(serve_flags, config)
-    if resolved.config.mode != "sandbox":
-        raise ConfigError("the server gives models a sandbox: leave mode = 'llm' out of the configuration")
+    run = resolved.config
+    if run.mode != "sandbox" or run.documents != "files" or run.read_only or not run.execution:
+        raise ConfigError(
+            "the server gives models a sandbox that they can use: leave mode, documents, execution and read_only out "
+            "of the configuration"
+        )
     from workroom.serve.server import listen, open_all
 
     signals = Signals()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workroom._run import Run
 from workroom.agent.accounting import recorded
+from workroom.agent.chat import Chat
 from workroom.config import Resolved
 from workroom.errors import WorkroomError
 from workroom.models.base import Message
@@ -201,9 +202,7 @@ class Exchange:
             on_notice=_logger.warning,
             durable=False,
             sandbox=box,
-            prior=[Message(said.role, said.text) for said in self._history],
-            chat=True,
-            instructions=ask.instructions,
+            chat=Chat(tuple(Message(said.role, said.text) for said in self._history), ask.instructions),
         )
         await asyncio.to_thread(run.prepare)
         self._run = run
