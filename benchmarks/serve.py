@@ -212,8 +212,9 @@ def start(folder: Path, conversations: int) -> "tuple[subprocess.Popen[str], str
     (folder / "script.jsonl").write_text(script())
     command = [sys.executable, "-m", "workroom", "serve", "-m", f"scripted/{folder}/script.jsonl", "--port", "0"]
     command += ["--network", "none", "--state", str(folder / "state"), "--concurrency", str(conversations)]
-    log = (folder / "log").open("w")
-    server = subprocess.Popen(command, env={**os.environ, "WORKROOM_API_KEY": KEY}, stderr=log, text=True, cwd=folder)
+    with (folder / "log").open("w") as log:
+        environment = {**os.environ, "WORKROOM_API_KEY": KEY}
+        server = subprocess.Popen(command, env=environment, stderr=log, text=True, cwd=folder)
     end = time.monotonic() + 120
     while time.monotonic() < end and server.poll() is None:
         for line in (folder / "log").read_text().splitlines():
@@ -267,7 +268,8 @@ def main(arguments: list[str] | None = None) -> int:
         server, url = start(folder, chosen.conversations)
         state = folder / "state"
         try:
-            MODEL[0] = openai.OpenAI(base_url=url, api_key=KEY).models.list().data[0].id
+            with openai.OpenAI(base_url=url, api_key=KEY) as client:
+                MODEL[0] = client.models.list().data[0].id
             work = load(url, chosen.conversations, chosen.seconds, chosen.requests, samples, server.pid, state)
             began = time.monotonic()
             found = asyncio.run(work)
