@@ -90,7 +90,7 @@ class ServerProcess:
         """What it holds now."""
         folders = (self._folder / "state", state_dir())
         return Sample(
-            processes=len(_descendants(self.pid)) + 1,
+            processes=len(descendants(self.pid)) + 1,
             memory=int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE,
             files=len(list(Path(f"/proc/{self.pid}/fd").iterdir())),
             sandboxes=self.sandboxes,
@@ -114,11 +114,11 @@ def flatness(samples: Sequence[Sample]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     """All processes below one, those that end meanwhile left out."""
     try:
         texts = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:
         return []
     children = [int(word) for text in texts for word in text.split()]
-    return [*children, *(below for child in children for below in _descendants(child))]
+    return [*children, *(below for child in children for below in descendants(child))]
