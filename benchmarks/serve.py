@@ -3,7 +3,7 @@
     python -m benchmarks.serve [--conversations 64] [--seconds 300] [--pause 10] [--direct 60] [--json]
 
 A real server, a scripted model that answers at once, and so many conversations at a time through the official client:
-a file in (by turns uploaded and as a data URL), six requests of one to three turns (by turns streamed and whole), files
+a file in (by turns uploaded and as a data URL), six requests of three turns (by turns streamed and whole), files
 out, and the conversation removed. Each answer and one file are checked. A conversation pauses about `--pause` seconds
 between two requests, so that what is measured is the work of a request and not the length of a line. Then the same
 episodes in this process, at the same pace, for `--direct` seconds.

@@ -26,19 +26,13 @@ from workroom.task import Task
 
 REQUESTS = 6  # of a conversation
 _NAME = "notes.txt"
-# The message to play is told from the number of the model's messages so far, of which each earlier request left one: so
-# the requests have three, two and one turns, and again.
+# Every request plays all of them.
 _TURNS: tuple[str | None, ...] = (
     f"wc -c documents/{_NAME}; tr a-z A-Z < documents/{_NAME} > output/upper.txt",
     f"sha256sum < documents/{_NAME} | cut -c 1-64 | tee output/sum.txt",
     None,
-    f"sort documents/{_NAME} | uniq -c > output/counted.txt; head -n 3 output/counted.txt",
-    f"for n in 1 2 3; do rev documents/{_NAME}; done > output/reversed.txt; wc -l output/reversed.txt",
-    None,
 )
-_MADE: tuple[set[str], ...] = (
-    {"upper.txt", "sum.txt"}, {"sum.txt"}, set(), {"counted.txt", "reversed.txt"}, {"reversed.txt"}, set()
-)  # fmt: skip
+_MADE = {"upper.txt", "sum.txt"}
 _PROMPT = "What is in my file? Make what is useful of it."
 _ANSWER = "That is what is in your file."
 
@@ -118,7 +112,7 @@ class Client:
             content: Any = [{"type": "text", "text": _PROMPT}, part] if request == 0 else _PROMPT
             answer = await self._ask(content, name, stream=(number + request) % 2 == 0)
             made = {file["filename"]: file["id"] for file in answer.get("files") or ()}
-            _check(set(made) == _MADE[request], f"request {request} made {sorted(made)}")
+            _check(set(made) == _MADE, f"request {request} made {sorted(made)}")
             _check(answer["content"].startswith(_ANSWER), f"request {request} was answered {answer['content']!r}")
             if request == 0:
                 came = (await self._client.files.content(made["sum.txt"])).content.decode().strip()
