@@ -68,11 +68,12 @@ def test_a_conversation_keeps_its_files_and_its_history(server: Server) -> None:
 @pytest.mark.parametrize("how", ["object", "metadata", "header"])
 def test_a_conversation_may_be_named_in_several_ways_by_the_client(server: Server, how: str) -> None:
     name = f"chat-{how}"
-    options: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "object": {"extra_body": {"conversation": {"id": name}}},
         "metadata": {"metadata": {"conversation_id": name}},
         "header": {"extra_headers": {"X-Conversation-Id": name}},
-    }[how]
+    }
+    options = ways[how]
     assert server.say("RUN touch /root/here", **options).conversation == {"id": name}
     raw = server.client().chat.completions.with_raw_response.create(
         model="openai/obedient", messages=[{"role": "user", "content": "RUN ls /root/here"}], **options

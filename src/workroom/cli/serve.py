@@ -10,7 +10,7 @@ from workroom.cli.screen import Screen
 from workroom.cli.signals import Signals
 from workroom.config import resolve
 from workroom.errors import ConfigError
-from workroom.serve.settings import VARIABLE, Settings, read_settings
+from workroom.serve.settings import VARIABLE, Settings, is_local, read_settings
 
 if TYPE_CHECKING:
     import socket
@@ -64,6 +64,8 @@ async def _serve(
         _say(f"{url} model {model.name}, state in {settings.folder}")
         if not settings.keys:
             _say(f"no keys are set ({VARIABLE}): only this machine can use it")
+        elif not is_local(settings.host):
+            _say("keys and contents are sent as they are: put a proxy with TLS before it on a network you do not trust")
 
     await serve(settings, resolved, model, sock, stopping, ready)
     return 130 if stopping.hurry.is_set() else 0

@@ -1,5 +1,6 @@
 """`POST /v1/chat/completions`, whole and streaming."""
 
+import asyncio
 import re
 import time
 from typing import Any
@@ -22,7 +23,8 @@ async def chat_completions(request: Request) -> Answer | EventStream:
     service, key = service_of(request), key_of(request)
     body = await read_json(request, parse_size(service.settings.max_body))
     model = check_model(body.get("model"), service.model_names)
-    asked = read_chat(body, request.headers, key, service.files)
+    # In a thread: it may have to decode many megabytes, and others should not wait.
+    asked = await asyncio.to_thread(read_chat, body, request.headers, key, service.files)
     exchange = service.begin(key, asked.ask)
     note(request, exchange=exchange)
     chat = _Chat(exchange, asked, model, base_url(request))
@@ -84,7 +86,7 @@ class _Chat:
         self._head = {"id": new_id("chatcmpl-"), "created": int(time.time()), "model": model}
         self._conversation = {"conversation": {"id": exchange.conversation.id}}
 
-    async def whole(self, outcome: Outcome) -> dict[str, Any]:
+    def whole(self, outcome: Outcome) -> dict[str, Any]:
         """The completion as one object."""
         content, extras = self._content(outcome)
         message = {"role": "assistant", "content": content, "refusal": None, **extras}

@@ -1,5 +1,6 @@
 """A conversation: what was said, and the sandbox that goes with it, open or saved."""
 
+import asyncio
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class Conversation:
     kept_documents: dict[str, str] = field(default_factory=dict)
     busy: bool = False
     notice: str = ""  # why the last save failed
+    _alone: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while the sandbox opens or closes
     _box: "Sandbox | None" = None
     _journal: Journal | None = None
 
@@ -90,11 +92,16 @@ class Conversation:
 
         Raises SandboxError where it cannot start, ApiError (409) where what was saved does not fit the server any more.
         """
+        async with self._alone:
+            if self._box is None or not self._box.alive:
+                await self._open(config)
+            assert self._box is not None
+            return self._box
+
+    async def _open(self, config: "RunConfig") -> None:
         from workroom.sandbox import Sandbox
 
-        if self._box is not None and self._box.alive:
-            return self._box
-        await self.drop()
+        await self._drop()
         settings: dict[str, Any] = {"image": config.image, "network": config.network, "limits": config.limits}
         self.documents = dict(self.kept_documents)
         if saved_mark(self._saved) is None:
@@ -113,7 +120,6 @@ class Conversation:
                 ) from error
         limit = max(parse_size(config.disk) + _SPARE, 1 << 30)
         self._box, self._journal = box, Journal(box, self._saved, limit=limit)
-        return box
 
     async def save(self) -> bool:
         """Keeps the sandbox's files, so that they outlast the server. False where that failed, which `notice` says."""
@@ -125,27 +131,32 @@ class Conversation:
                 self.notice = self._journal.notice
         except SandboxGone:
             self.notice = "the sandbox died"
-            await self.drop()
+            await self._drop()
         except (SandboxError, OSError) as error:
             self.notice = str(error)
         if not self.notice:
             self.mark, self.kept_documents = mark, dict(self.documents)
         return not self.notice
 
-    async def close(self) -> bool:
-        """Saves and closes the sandbox. Where it cannot be saved it stays open: False."""
-        if self._box is None:
-            return True
-        if self._box.alive and not await self.save():
-            return self._box is None
-        await self.drop()
-        self.write()
-        return True
+    async def rest(self) -> None:
+        """Saves and closes the sandbox, unless a request has come meanwhile. Where it cannot be saved, which `notice`
+        says, it stays open. Raises WorkroomError where the record cannot be written."""
+        async with self._alone:
+            if self._box is None or self.busy:
+                return
+            if not self._box.alive or await self.save():
+                await self._drop()
+                self.write()
 
     async def remove(self) -> None:
         """Closes the sandbox and removes all that is kept."""
         await self.drop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    async def drop(self) -> None:
+        """Closes the sandbox without saving it."""
+        async with self._alone:
+            await self._drop()
 
     def worked(self, history: list[Said] | None) -> None:
         """Writes down what the conversation has come to; None where the request failed, as if it had not been."""
@@ -162,8 +173,7 @@ class Conversation:
     def _saved(self) -> Path:
         return self.folder / "sandbox"
 
-    async def drop(self) -> None:
-        """Closes the sandbox without saving it."""
+    async def _drop(self) -> None:
         box, self._box, self._journal = self._box, None, None
         if box is not None:
             await box.close()

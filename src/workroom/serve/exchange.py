@@ -64,6 +64,7 @@ class Exchange:
         self._run: Run | None = None
         self._stopped = asyncio.Event()
         self._gone = False  # nobody listens any more
+        self._muted = False
         self._live = 0  # tokens that are counted for the key but not charged yet
         self._pieces: asyncio.Queue[str | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._work())
@@ -80,6 +81,10 @@ class Exchange:
     def link(self, file: StoredFile) -> str:
         """The path of a link to one of its files."""
         return self._service.files.link(file)
+
+    def mute(self) -> None:
+        """Nobody is going to ask for `next_piece`."""
+        self._muted = True
 
     def stop(self) -> None:
         """Ends it after the step under way, at once where it only waits for its turn."""
@@ -145,6 +150,8 @@ class Exchange:
             box = await self._open(resolved)
             result = await self._episode(box, resolved)
             outcome = self._taken(result)
+            if self._gone:  # nobody has seen it
+                raise self._ended()
             history = [*self._history, Said("user", self.ask.prompt), Said("assistant", outcome.text)]
             return outcome
         finally:
@@ -260,7 +267,7 @@ class Exchange:
             self._tell(text)
 
     def _tell(self, text: str) -> None:
-        if not self._gone:
+        if not self._gone and not self._muted:
             self._pieces.put_nowait(text)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("workroom.serve")
 _REQUESTS = logging.getLogger("workroom.serve.requests")
+_PROBES = ("/health", "/metrics")  # asked every few seconds: not worth a line
 _OPEN = ("/health", "/files/")  # links are signed, and say by themselves who may follow them
 
 
@@ -42,7 +43,7 @@ class Gate:
         began = time.monotonic()
         request = new_id("req_")
         facts: dict[str, Any] = {}
-        scope.update({"workroom.service": self._service, "workroom.facts": facts, "app": self})
+        scope.update({"workroom.service": self._service, "workroom.facts": facts, "workroom.held": 0, "app": self})
         status = 0
 
         async def sending(message: Message) -> None:
@@ -62,6 +63,7 @@ class Gate:
                 await self._refuse(sending, refusal)
             status = status or refusal.status
         finally:
+            self._service.held -= scope["workroom.held"]
             self._tell(scope, request, status, time.monotonic() - began, facts)
 
     def _admitted(self, path: str, method: str, headers: Headers, facts: dict[str, Any]) -> Key:
@@ -114,7 +116,8 @@ class Gate:
             used = exchange.usage
             facts |= {"conversation": exchange.conversation.id, "stop_reason": exchange.stop_reason}
             facts |= {"prompt_tokens": used.prompt, "completion_tokens": used.completion}
-        _REQUESTS.info("%s", json.dumps(line | facts, ensure_ascii=True))
+        if route not in _PROBES or status != HTTPStatus.OK:
+            _REQUESTS.info("%s", json.dumps(line | facts, ensure_ascii=True))
 
 
 def _refusal(error: Exception, request: str, facts: dict[str, Any]) -> ApiError:

@@ -19,6 +19,8 @@ class JsonLines(logging.Handler):
         message = self._redactor.text(record.getMessage())
         if record.name != "workroom.serve.requests":
             line = {"time": round(time.time(), 3), "level": record.levelname.lower(), "message": message}
+            if record.exc_info and record.exc_info[0] is not None:
+                line["error"] = record.exc_info[0].__name__  # what it says may quote what somebody said
             message = json.dumps(line, ensure_ascii=True)
         try:
             sys.stderr.write(message + "\n")
@@ -28,8 +30,9 @@ class JsonLines(logging.Handler):
 
 
 def start_logging(*, quiet: bool) -> None:
-    """From now on the package's log goes to standard error; `quiet`: only what went wrong."""
-    logger = logging.getLogger("workroom")
-    logger.addHandler(JsonLines())
-    logger.propagate = False
-    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    """From now on all logs of this process go to standard error; `quiet`: only what went wrong."""
+    root = logging.getLogger()
+    root.addHandler(JsonLines())
+    root.setLevel(logging.WARNING)
+    if not quiet:
+        logging.getLogger("workroom").setLevel(logging.INFO)

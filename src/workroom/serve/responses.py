@@ -44,13 +44,8 @@ class _Response:
         self._output: list[dict[str, Any]] = []  # what is finished
         exchange.response = new_id("resp_")
 
-    async def whole(self, outcome: Outcome) -> dict[str, Any]:
+    def whole(self, outcome: Outcome) -> dict[str, Any]:
         """The response as one object."""
-        pieces = []
-        while (piece := await self._exchange.next_piece()) is not None:
-            pieces.append(piece)
-        if pieces:
-            self._output.append(self._reasoning("".join(pieces)))
         self._output.append(self._message(outcome))
         return self._object(_status(outcome), outcome)
 

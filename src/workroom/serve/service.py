@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workroom.errors import ConfigError, WorkroomError
+from workroom.sandbox import Sandbox
 from workroom.sandbox.base import parse_size
 from workroom.serve import errors
 from workroom.serve.ask import Ask
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from workroom.models.base import Model
 
 _logger = logging.getLogger("workroom.serve")
-_LONGEST_SWEEP = 30.0  # seconds between two looks for what was left alone
+_LONGEST_SWEEP = 5.0  # seconds between two looks for what was left alone
+_OPEN = 8  # times as many sandboxes may be open as requests are worked on
 
 
 class Service:
@@ -56,6 +58,8 @@ class Service:
             os.close(self._lock)
             raise ConfigError(f"{folder} cannot be used: {error.strerror}; choose another with --state DIR") from error
         self.line = Line(settings.at_once, settings.queue)
+        self._most_open = _OPEN * settings.at_once
+        self.held = 0  # bytes of request bodies in memory
         self.exchanges: set[Exchange] = set()
         self.metrics = Metrics(self)
         self.started = int(time.time())
@@ -119,9 +123,9 @@ class Service:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeper
         for conversation in self.conversations:
+            await self._put_to_rest(conversation)
             if conversation.is_open:
-                if not await self._closed(conversation):
-                    _logger.warning("the files of a conversation are lost: %s", conversation.notice)
+                _logger.warning("what is new in a conversation's sandbox is lost: %s", conversation.notice)
                 await conversation.drop()
         await self.model.aclose()
         os.close(self._lock)
@@ -136,19 +140,28 @@ class Service:
                 alone = time.time() - conversation.used
                 if alone > settings.keep:
                     await self.forget(conversation)
-                elif alone > settings.idle and conversation.is_open:
-                    await self._closed(conversation)
+                elif alone > settings.idle:
+                    await self._put_to_rest(conversation)
+            resting = sorted((found for found in self.conversations if found.is_open), key=lambda found: found.used)
+            for conversation in resting[: -self._most_open]:
+                await self._put_to_rest(conversation)
+            if self.sandbox_failed:
+                await self._try_sandbox()
 
-    async def _closed(self, conversation: Conversation) -> bool:
-        """Saves and closes the sandbox of a conversation that nobody uses meanwhile."""
-        conversation.busy = True
+    async def _put_to_rest(self, conversation: Conversation) -> None:
         try:
-            return await conversation.close()
+            await conversation.rest()
         except WorkroomError as error:
             _logger.warning("a conversation could not be written down: %s", error)
-            return False
-        finally:
-            conversation.busy = False
+
+    async def _try_sandbox(self) -> None:
+        """Whether a sandbox can be started again: nobody may send requests to a server that says it fails."""
+        config = self.resolved.config
+        try:
+            async with Sandbox.open(config.sandbox, image=config.image, network=config.network, limits=config.limits):
+                self.sandbox_failed = ""
+        except WorkroomError as error:
+            self.sandbox_failed = str(error)
 
     async def _recover(self) -> None:
         """Charges what requests had used that a killed server was working on, and removes what is left of them."""

@@ -9,12 +9,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from workroom.serve.errors import ApiError, bad_request, too_large
+from workroom.serve.errors import ApiError, bad_request, busy, too_large
 from workroom.serve.exchange import Exchange
 from workroom.serve.service import Service
 from workroom.serve.settings import Key
 
 KEEP_ALIVE = 15.0  # seconds of silence after which a stream says that it is still there
+_BODIES = 16  # times the limit of one body that all bodies may take of the memory
+_LATER = 10  # seconds after which to try again where they do
+_LARGE = 1 << 20  # bytes of a body that is read in a thread, so that others need not wait
 _SLOWEST = 60.0  # seconds that a client may take for the next piece of its body
 _DRAIN = 8  # times the limit of a body that are read in order to tell that it is too large
 
@@ -41,9 +44,16 @@ def base_url(request: Request) -> str:
 
 async def read_json(request: Request, limit: int) -> dict[str, Any]:
     """The body as a JSON object of at most `limit` bytes. Raises ApiError."""
-    data = b"".join([piece async for piece in limited(request, limit)])
+    service, pieces = service_of(request), []
+    async for piece in limited(request, limit):
+        service.held += len(piece)
+        request.scope["workroom.held"] += len(piece)
+        if service.held > _BODIES * limit:
+            raise busy("the server holds too many large requests: try again later", _LATER)
+        pieces.append(piece)
+    data = b"".join(pieces)
     try:
-        value = json.loads(data)
+        value = json.loads(data) if len(data) < _LARGE else await asyncio.to_thread(json.loads, data)
     except (ValueError, RecursionError) as error:
         raise bad_request(f"the body is no JSON: {error}" if data else "the body is empty") from None
     if not isinstance(value, dict):
@@ -102,14 +112,13 @@ async def _patient(receive: Receive) -> Message:
 
 
 class Answer:
-    """The answer of an exchange, sent whole once it is there. `render` makes its body of the outcome.
+    """The answer of an exchange, sent whole once it is there. `render` makes the body of the outcome.
 
     A client that goes away meanwhile ends the exchange.
     """
 
-    def __init__(
-        self, exchange: Exchange, render: Callable[[Any], Awaitable[dict[str, Any]]], headers: dict[str, str]
-    ) -> None:
+    def __init__(self, exchange: Exchange, render: Callable[[Any], dict[str, Any]], headers: dict[str, str]) -> None:
+        exchange.mute()
         self._exchange = exchange
         self._render = render
         self._headers = headers
@@ -117,7 +126,7 @@ class Answer:
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         async with listening(receive, self._exchange):
             outcome = await self._exchange.outcome()
-        await send_json(send, 200, await self._render(outcome), self._headers)
+        await send_json(send, 200, self._render(outcome), self._headers)
 
 
 class EventStream:
