@@ -363,7 +363,7 @@ class Episode(BaseEpisode):
         kind = "_editor" if not agent.execution else "_bash" if compact and hints.protocol == "bash" else ""
         system = render("system_chat" if chat and not compact else f"system{size}{kind}", **values)
         prompt = render("instance_chat" if chat and not compact else f"instance{size}", **values)
-        prior = chat.prior if chat is not None else ()
+        prior = [replace(message, prior=True) for message in chat.prior] if chat is not None else []
         self.context.prior = len(prior)
         return [Message("system", system), *prior, Message("user", prompt)]
 

@@ -14,6 +14,7 @@ from workroom.serve.chat import chat_completions, check_model
 from workroom.serve.conversation import Conversation
 from workroom.serve.errors import closing
 from workroom.serve.gate import Gate
+from workroom.serve.responses import responses
 from workroom.serve.service import Service
 from workroom.serve.wire import key_of, read_json, service_of
 
@@ -24,6 +25,7 @@ def make_app(service: Service) -> ASGIApp:
         Route("/v1/models", list_models, methods=["GET"]),
         Route("/v1/models/{id:path}", get_model, methods=["GET"]),
         Route("/v1/chat/completions", chat_completions, methods=["POST"]),
+        Route("/v1/responses", responses, methods=["POST"]),
         Route("/v1/files", files_api.upload, methods=["POST"]),
         Route("/v1/files", files_api.list_files, methods=["GET"]),
         Route("/v1/files/{id}", files_api.get_file, methods=["GET"]),

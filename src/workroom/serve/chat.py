@@ -11,11 +11,10 @@ from workroom.sandbox.base import parse_size
 from workroom.serve.chat_request import ChatRequest, read_chat
 from workroom.serve.errors import ApiError, not_found
 from workroom.serve.exchange import Exchange, Outcome
-from workroom.serve.filestore import StoredFile
 from workroom.serve.names import new_id
 from workroom.serve.wire import Answer, EventStream, Sender, base_url, key_of, note, read_json, service_of
 
-_PIECE = 200  # characters of an answer that a chunk has
+PIECE = 200  # characters of an answer that a chunk has
 _LINKS = 20  # files that an answer has links to; all are beside it
 _IMAGE = re.compile(r"\.(png|jpe?g|gif|webp)$", re.IGNORECASE)
 
@@ -63,19 +62,23 @@ def facts_object(outcome: Outcome) -> dict[str, Any]:
     return {"stop_reason": outcome.stop_reason, "turns": outcome.turns, "duration": round(outcome.duration, 3)}
 
 
-def file_object(file: StoredFile, url: str) -> dict[str, Any]:
-    """A file as it is named beside an answer."""
-    return {"id": file.id, "filename": file.filename, "bytes": file.bytes, "url": url}
-
-
-def file_links(outcome: Outcome, exchange: Exchange, base: str) -> list[tuple[StoredFile, str, str]]:
-    """For each file its address and a line of Markdown that leads there."""
-    links = []
-    for file in outcome.files:
+def linked(outcome: Outcome, exchange: Exchange, base: str) -> tuple[str, list[dict[str, Any]], list[dict[str, Any]]]:
+    """The answer with links to its first files, where in it each link is, and all the files."""
+    text = outcome.text
+    places, files = [], []
+    for number, file in enumerate(outcome.files):
         url = base + exchange.link(file)
+        files.append({"id": file.id, "filename": file.filename, "bytes": file.bytes, "url": url})
+        if number >= _LINKS:
+            continue
         shown = re.sub(r"([\\`*_\[\]<>!#|~&])", r"\\\1", file.filename)
-        links.append((file, url, f"{'!' if _IMAGE.search(file.filename) else ''}[{shown}]({url})"))
-    return links
+        line = f"{'!' if _IMAGE.search(file.filename) else ''}[{shown}]({url})"
+        text += ("\n" if number else "\n\n" if text else "") + line
+        place = {"start_index": len(text) - len(line), "end_index": len(text), "title": file.filename, "url": url}
+        places.append(place)
+    if len(files) > _LINKS:
+        text += f"\n… and {len(files) - _LINKS} more files"
+    return text, places, files
 
 
 class _Chat:
@@ -109,8 +112,8 @@ class _Chat:
             await sender.event(self._chunk({"reasoning_content": piece}))
         outcome = await self._exchange.outcome()
         content, extras = self._content(outcome)
-        for start in range(0, len(content), _PIECE):
-            await sender.event(self._chunk({"content": content[start : start + _PIECE]}))
+        for start in range(0, len(content), PIECE):
+            await sender.event(self._chunk({"content": content[start : start + PIECE]}))
         last = self._chunk(extras, _finish(outcome))
         await sender.event({**last, **self._conversation, "workroom": facts_object(outcome)})
         if self._asked.usage:
@@ -128,16 +131,8 @@ class _Chat:
 
     def _content(self, outcome: Outcome) -> tuple[str, dict[str, Any]]:
         """The answer with links to its files, and what the message has besides."""
-        text = outcome.text
-        links = file_links(outcome, self._exchange, self._base)
-        annotations = []
-        for number, (file, url, line) in enumerate(links[:_LINKS]):
-            text += ("\n" if number else "\n\n" if text else "") + line
-            place = {"start_index": len(text) - len(line), "end_index": len(text), "title": file.filename, "url": url}
-            annotations.append({"type": "url_citation", "url_citation": place})
-        if len(links) > _LINKS:
-            text += f"\n… and {len(links) - _LINKS} more files"
-        files = [file_object(file, url) for file, url, _ in links]
+        text, places, files = linked(outcome, self._exchange, self._base)
+        annotations = [{"type": "url_citation", "url_citation": place} for place in places]
         return text, {"annotations": annotations, "files": files} if files else {}
 
 

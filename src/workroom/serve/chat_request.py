@@ -27,8 +27,8 @@ class ChatRequest:
 def read_chat(body: Mapping[str, Any], headers: Mapping[str, str], key: Key, files: FileStore) -> ChatRequest:
     """Raises ApiError (400, 404) that names the field at fault."""
     _refuse_unsupported(body)
-    said, instructions, attachments = _Messages(key, files).read(body.get("messages"))
-    options = _optional(body, "stream_options", dict, "an object") or {}
+    said, instructions, attachments = Messages(key, files).read(body.get("messages"))
+    options = optional(body, "stream_options", dict, "an object") or {}
     ask = Ask(
         prompt=said[-1].text,
         history=tuple(said[:-1]),
@@ -38,7 +38,7 @@ def read_chat(body: Mapping[str, Any], headers: Mapping[str, str], key: Key, fil
         conversation=conversation_name(body, headers),
         user=user_name(body, headers),
     )
-    return ChatRequest(ask, bool(_optional(body, "stream", bool, "true or false")), bool(options.get("include_usage")))
+    return ChatRequest(ask, bool(optional(body, "stream", bool, "true or false")), bool(options.get("include_usage")))
 
 
 def conversation_name(body: Mapping[str, Any], headers: Mapping[str, str]) -> str | None:
@@ -97,10 +97,11 @@ def _refuse_unsupported(body: Mapping[str, Any]) -> None:
             raise unsupported(name, f"{name} is not supported")
 
 
-class _Messages:
-    """Reads the messages of one request."""
+class Messages:
+    """Reads the messages of one request, from the field `field`."""
 
-    def __init__(self, key: Key, files: FileStore) -> None:
+    def __init__(self, key: Key, files: FileStore, field: str = "messages") -> None:
+        self._field = field
         self._key = key
         self._files = files
         self._attachments: list[Attachment] = []
@@ -108,11 +109,11 @@ class _Messages:
     def read(self, messages: Any) -> tuple[list[Said], str | None, list[Attachment]]:
         """What was said, the last of it by the user; the system messages in one; all files, the earliest first."""
         if not isinstance(messages, list) or not messages:
-            raise bad_request("messages must be a list of at least one message", "messages")
+            raise bad_request(f"{self._field} must be a list of at least one message", self._field)
         said: list[Said] = []
         instructions: list[str] = []
         for number, message in enumerate(messages):
-            where = f"messages[{number}]"
+            where = f"{self._field}[{number}]"
             if not isinstance(message, Mapping):
                 raise bad_request(f"{where} must be an object with role and content", where)
             role = message.get("role")
@@ -132,7 +133,7 @@ class _Messages:
                     f"{where}.role",
                 )
         if not said or said[-1].role != "user":
-            raise bad_request("the last message must be of the user", "messages")
+            raise bad_request("the last message must be of the user", self._field)
         return said, "\n\n".join(filter(str.strip, instructions)) or None, self._attachments
 
     def _content(self, message: Mapping[str, Any], where: str, *, plain: bool = False) -> str:
@@ -185,7 +186,8 @@ class _Messages:
         return from_data(held.get("file_data"), held.get("filename"), f"{where}.file_data", f"file-{number}")
 
 
-def _optional(body: Mapping[str, Any], name: str, kind: type, words: str) -> Any:
+def optional(body: Mapping[str, Any], name: str, kind: type, words: str) -> Any:
+    """The field, None where it is not there. Raises ApiError where it is something else."""
     value = body.get(name)
     if value is not None and not isinstance(value, kind):
         raise _wrong(name, words)

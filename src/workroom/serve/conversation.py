@@ -32,7 +32,8 @@ class Conversation:
     is kept also where nothing has been worked on.
 
     `documents`: the name inside of each attachment, by its identity; `kept_documents` those that the saved sandbox has.
-    `prints`: fingerprints of all that was its history at some time.
+    `response`: the id of the newest answer, where it has one. `prints`: fingerprints of all that was its history at
+    some time.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Conversation:
     requests: int = 0
     asked_for: bool = False
     mark: int = 0
+    response: str = ""
     history: list[Said] = field(default_factory=list)
     prints: list[str] = field(default_factory=list)
     documents: dict[str, str] = field(default_factory=dict)
@@ -68,7 +70,10 @@ class Conversation:
 
     def write(self) -> None:
         """Raises WorkroomError where it cannot be written."""
-        names = ("id", "key", "user", "created", "used", "requests", "asked_for", "mark", "prints", "kept_documents")
+        names = (
+            "id", "key", "user", "created", "used", "requests", "asked_for", "mark", "response", "prints",
+            "kept_documents",
+        )  # fmt: skip
         record: dict[str, Any] = {name: getattr(self, name) for name in names}
         record["history"] = [{"role": said.role, "text": said.text} for said in self.history]
         replace_file(self.folder / RECORD, to_json(record).encode())

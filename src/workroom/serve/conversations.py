@@ -9,7 +9,7 @@ from pathlib import Path
 
 from workroom.serve.ask import Ask, fingerprint
 from workroom.serve.conversation import Conversation
-from workroom.serve.errors import ApiError, bad_request, no_conversation
+from workroom.serve.errors import ApiError, bad_request, no_conversation, not_found
 from workroom.serve.names import is_name, new_id
 from workroom.serve.settings import Key
 
@@ -62,6 +62,18 @@ class Conversations:
         made.asked_for = True
         made.write()
         return made
+
+    def of_response(self, key: Key, name: str) -> Conversation:
+        """The conversation whose newest answer is the response of that id. Raises ApiError (404) where there is none:
+        a sandbox cannot go back to what it was before later answers."""
+        for found in self._all.values():
+            if found.key == key.name and found.response == name:
+                return found
+        raise not_found(
+            f"there is no response {name[:100]!r} to go on from: it must be the newest of its conversation",
+            "previous_response_not_found",
+            "previous_response_id",
+        )
 
     def take(self, key: Key, ask: Ask) -> Conversation:
         """The conversation that the request goes on with or begins; nobody else has it until `release`.

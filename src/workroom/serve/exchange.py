@@ -58,6 +58,7 @@ class Exchange:
         self.conversation = conversation
         self.usage = TokenUsage()  # what is known so far, also of a request that fails
         self.stop_reason: str | None = None
+        self.response = ""  # the id by which the client may refer to the answer
         self._service = service
         self._place = place
         self._run: Run | None = None
@@ -156,6 +157,8 @@ class Exchange:
         finally:
             if conversation.is_open and not await conversation.save():
                 _logger.warning("the files of a conversation are not kept: %s", conversation.notice)
+            if history is not None:
+                conversation.response = self.response
             conversation.worked(history)
             service.ledger.running(self.key, -self._live)
             service.ledger.save()
