@@ -75,7 +75,7 @@ class Settings:
     state: str | None = None
     cors: tuple[str, ...] = ()
     max_body: str | int = "64m"
-    max_file: str | int = "512m"
+    max_file: str | int = "200m"
     quota: str | int = "10g"
 
     @property
