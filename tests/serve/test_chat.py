@@ -200,6 +200,18 @@ def test_a_conversation_can_be_looked_at_and_removed(server: Server) -> None:
         server.say("SAY x", extra_body={"conversation": name})
 
 
+def test_a_conversation_may_be_made_first(server: Server) -> None:
+    client = server.client()
+    made = client.conversations.create()
+    answer = server.say("RUN echo x > /root/x", client=client, extra_body={"conversation": made.id})
+    assert answer.conversation == {"id": made.id}
+    assert text_of(server.say("RUN cat /root/x", extra_body={"conversation": made.id})) == "It said: x"
+    assert client.conversations.retrieve(made.id).created_at == made.created_at
+    assert client.conversations.delete(made.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.conversations.retrieve(made.id)
+
+
 def test_the_log_has_a_line_for_each_request_and_nothing_of_what_was_said(server: Server) -> None:
     answer = server.say("RUN echo unspeakable")
     server.wait_for(lambda: any(line.get("conversation") == answer.conversation["id"] for line in server.requests))

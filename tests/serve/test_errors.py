@@ -102,6 +102,7 @@ def test_what_is_not_there_is_404(server: Server) -> None:
         assert (answer.status_code, answer.json()["error"]["type"]) == (404, "invalid_request_error")
     answer = server.get("/v1/chat/completions")
     assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "POST"
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff\xfe", b'{"model": ' + b"[" * 100_000])

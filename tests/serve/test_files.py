@@ -99,6 +99,18 @@ def test_artefacts_are_served_so_that_no_page_can_be_made_of_them(server: Server
         assert direct.headers["content-disposition"].startswith("attachment")
 
 
+def test_of_many_files_some_are_linked_and_all_are_told(server: Server) -> None:
+    asked: Any = [{"role": "user", "content": "RUN for i in $(seq 25); do echo $i > output/$i.txt; done"}]
+    answer = server.say("", messages=asked)
+    message = answer.choices[0].message
+    assert message.content.count("](http") == 20
+    assert message.content.endswith("\n… and 5 more files")
+    assert len(message.files) == 25
+    asked += [{"role": "assistant", "content": message.content}, {"role": "user", "content": "RUN ls output | wc -l"}]
+    again = server.say("", messages=asked)
+    assert (again.conversation, again.choices[0].message.content) == (answer.conversation, "It said: 25")
+
+
 def test_links_cannot_be_guessed_or_altered(server: Server) -> None:
     file = server.client().files.create(file=("a.txt", b"x"), purpose="user_data")
     path = file.url.removeprefix(server.root)  # type: ignore[attr-defined]

@@ -124,6 +124,18 @@ def test_a_budget_is_kept_over_restarts(tmp_path: Path) -> None:
         assert used["tiny"]["tokens"] == 54
 
 
+def test_a_budget_in_dollars_ends_a_request_and_then_all(tmp_path: Path) -> None:
+    config = 'price = "1000,1000"\n[[serve.keys]]\nname = "a"\n' + f'key = "{KEY}"\nbudget_usd = 0.02\n'
+    (tmp_path / "workroom.toml").write_text(config)
+    with Server(tmp_path) as server:
+        first = server.say("SAY x")
+        assert first.usage.cost == pytest.approx(0.018)
+        second = server.say("RUN true")  # the one model call that it may begin
+        assert (second.workroom["stop_reason"], second.choices[0].finish_reason) == ("max_cost", "length")
+        with pytest.raises(openai.RateLimitError, match="used up"):
+            server.say("SAY x")
+
+
 def test_pages_of_an_origin_that_is_allowed_may_call(server: Server) -> None:
     asked = {"Origin": "https://chat.example", "Access-Control-Request-Method": "POST"}
     import httpx2

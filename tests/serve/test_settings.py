@@ -116,6 +116,17 @@ def test_wrong_flags_are_one_sentence_and_exit_code_2(tmp_path: Path, flags: lis
     assert "Traceback" not in done.stderr
 
 
+def test_what_is_missing_is_told_at_the_start(tmp_path: Path) -> None:
+    name = script(tmp_path / "s.jsonl", "x")
+    done = workroom(
+        tmp_path, "serve", "-m", name, "--port", "0", "--state", "state", env={"WORKROOM_IMAGE": "there-is-none"}
+    )
+    assert (done.returncode, "there-is-none" in done.stderr) == (5, True)
+    flags = ("-m", "openai/x", "--base-url", "http://127.0.0.1:9/v1")
+    done = workroom(tmp_path, "serve", *flags, "--port", "0", "--state", "state")
+    assert (done.returncode, "no model server answers" in done.stderr) == (4, True)
+
+
 def test_two_servers_cannot_have_one_state_or_one_port(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         assert "no keys are set" in server.log

@@ -8,12 +8,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
+from workroom.sandbox.base import parse_size
 from workroom.serve import files_api, metrics
 from workroom.serve.chat import chat_completions, check_model
+from workroom.serve.conversation import Conversation
+from workroom.serve.errors import closing
 from workroom.serve.gate import Gate
 from workroom.serve.responses import responses
 from workroom.serve.service import Service
-from workroom.serve.wire import key_of, service_of
+from workroom.serve.wire import key_of, read_json, service_of
 
 
 def make_app(service: Service) -> ASGIApp:
@@ -28,6 +31,7 @@ def make_app(service: Service) -> ASGIApp:
         Route("/v1/files/{id}", files_api.get_file, methods=["GET"]),
         Route("/v1/files/{id}", files_api.delete_file, methods=["DELETE"]),
         Route("/v1/files/{id}/content", files_api.file_content, methods=["GET"]),
+        Route("/v1/conversations", make_conversation, methods=["POST"]),
         Route("/v1/conversations/{id}", get_conversation, methods=["GET"]),
         Route("/v1/conversations/{id}", delete_conversation, methods=["DELETE"]),
         Route("/files/{id}/{signature}/{name}", files_api.linked_file, methods=["GET"]),
@@ -59,23 +63,20 @@ async def get_model(request: Request) -> Response:
     return JSONResponse(_model(name, request))
 
 
+async def make_conversation(request: Request) -> Response:
+    """`POST /v1/conversations`: an empty one. What its body holds is not kept. Raises ApiError (503) at the end."""
+    service = service_of(request)
+    if service.closing:
+        raise closing()
+    await read_json(request, parse_size(service.settings.max_body), empty=True)
+    return JSONResponse(_conversation(service, service.conversations.make(key_of(request))))
+
+
 async def get_conversation(request: Request) -> Response:
     """`GET /v1/conversations/{id}`."""
     service = service_of(request)
     found = service.conversations.get(key_of(request), request.path_params["id"])
-    files = [file.id for file in service.files.of_conversation(found.key, found.id)]
-    return JSONResponse(
-        {
-            "id": found.id,
-            "object": "conversation",
-            "created_at": int(found.created),
-            "metadata": {},
-            "requests": found.requests,
-            "busy": found.busy,
-            "documents": sorted(found.documents.values()),
-            "files": files,
-        }
-    )
+    return JSONResponse(_conversation(service, found))
 
 
 async def delete_conversation(request: Request) -> Response:
@@ -102,6 +103,19 @@ async def health(request: Request) -> Response:
 async def prometheus(request: Request) -> Response:
     """`GET /metrics`."""
     return Response(service_of(request).metrics.text(), headers={"content-type": metrics.CONTENT_TYPE})
+
+
+def _conversation(service: Service, found: Conversation) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "object": "conversation",
+        "created_at": int(found.created),
+        "metadata": {},
+        "requests": found.requests,
+        "busy": found.busy,
+        "documents": sorted(found.documents.values()),
+        "files": [file.id for file in service.files.of_conversation(found.key, found.id)],
+    }
 
 
 def _model(name: str, request: Request) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Literal
 from workroom.models.base import Sampling
 
 # A link as the server puts it behind an answer: front ends send it back, and it is no part of what was said.
-_LINK = re.compile(r"\s*!?\[.*\]\(\S*/files/file-[0-9a-f]{24}/[0-9a-f]{40}/\S*\)\s*")
+_LINK = re.compile(r"\s*(!?\[.*\]\(\S*/files/file-[0-9a-f]{24}/[0-9a-f]{40}/\S*\)|… and \d+ more files)\s*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from workroom.serve.names import new_id
 from workroom.serve.wire import Answer, EventStream, Sender, base_url, key_of, note, read_json, service_of
 
 PIECE = 200  # characters of an answer that a chunk has
+_LINKS = 20  # files that an answer has links to; all are beside it
 _IMAGE = re.compile(r"\.(png|jpe?g|gif|webp)$", re.IGNORECASE)
 
 
@@ -64,17 +65,21 @@ def facts_object(outcome: Outcome) -> dict[str, Any]:
 
 
 def linked(outcome: Outcome, exchange: Exchange, base: str) -> tuple[str, list[dict[str, Any]], list[dict[str, Any]]]:
-    """The answer with a link to each of its files, where in it each link is, and the files."""
+    """The answer with links to its first files, where in it each link is, and all the files."""
     text = outcome.text
     places, files = [], []
     for number, file in enumerate(outcome.files):
         url = base + exchange.link(file)
+        files.append({"id": file.id, "filename": file.filename, "bytes": file.bytes, "url": url})
+        if number >= _LINKS:
+            continue
         shown = re.sub(r"([\\`*_\[\]<>!#|~&])", r"\\\1", file.filename)
         line = f"{'!' if _IMAGE.search(file.filename) else ''}[{shown}]({url})"
         text += ("\n" if number else "\n\n" if text else "") + line
         place = {"start_index": len(text) - len(line), "end_index": len(text), "title": file.filename, "url": url}
         places.append(place)
-        files.append({"id": file.id, "filename": file.filename, "bytes": file.bytes, "url": url})
+    if len(files) > _LINKS:
+        text += f"\n… and {len(files) - _LINKS} more files"
     return text, places, files
 
 

@@ -28,10 +28,12 @@ _MOST_PRINTS = 1000  # fingerprints of one conversation
 class Conversation:
     """One conversation of the key named `key`, on disk in `folder`. Times in seconds since the epoch.
 
-    `requests` counts those that were worked on, failed ones too.
+    `requests` counts those that were worked on, failed ones too. `asked_for`: it was made by a request of its own, and
+    is kept also where nothing has been worked on.
 
     `documents`: the name inside of each attachment, by its identity; `kept_documents` those that the saved sandbox has.
-    `response`: the id of the newest answer, where it has one. `prints`: fingerprints of all that was its history at some time.
+    `response`: the id of the newest answer, where it has one. `prints`: fingerprints of all that was its history at
+    some time.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Conversation:
     created: float = field(default_factory=time.time)
     used: float = field(default_factory=time.time)
     requests: int = 0
+    asked_for: bool = False
     mark: int = 0
     response: str = ""
     history: list[Said] = field(default_factory=list)
@@ -67,10 +70,18 @@ class Conversation:
 
     def write(self) -> None:
         """Raises WorkroomError where it cannot be written."""
-        names = ("id", "key", "user", "created", "used", "requests", "mark", "response", "prints", "kept_documents")
+        names = (
+            "id", "key", "user", "created", "used", "requests", "asked_for", "mark", "response", "prints",
+            "kept_documents",
+        )  # fmt: skip
         record: dict[str, Any] = {name: getattr(self, name) for name in names}
         record["history"] = [{"role": said.role, "text": said.text} for said in self.history]
         replace_file(self.folder / RECORD, to_json(record).encode())
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody would miss it."""
+        return not self.requests and not self.asked_for
 
     @property
     def runs(self) -> Path:
@@ -113,13 +124,18 @@ class Conversation:
             except ConfigError as error:
                 raise ApiError(
                     409,
-                    "the files of this conversation were made with another sandbox image and cannot be put back: "
-                    "begin a new conversation",
+                    "the files of this conversation cannot be put back, because the server's sandbox image is another "
+                    "one now or they are damaged: begin a new conversation",
                     code="conversation_not_restorable",
                     param="conversation",
                 ) from error
         limit = max(parse_size(config.disk) + _SPARE, 1 << 30)
         self._box, self._journal = box, Journal(box, self._saved, limit=limit)
+
+    def forget_files(self) -> None:
+        """Gives up what was saved of a sandbox that is not open: the next one begins anew."""
+        shutil.rmtree(self._saved, ignore_errors=True)
+        self.kept_documents = {}
 
     async def save(self) -> bool:
         """Keeps the sandbox's files, so that they outlast the server. False where that failed, which `notice` says."""

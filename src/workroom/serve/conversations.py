@@ -56,6 +56,13 @@ class Conversations:
         except KeyError:
             raise no_conversation(name) from None
 
+    def make(self, key: Key) -> Conversation:
+        """A new one that is kept also before its first request."""
+        made = self._made(key, new_id(OURS), "")
+        made.asked_for = True
+        made.write()
+        return made
+
     def of_response(self, key: Key, name: str) -> Conversation:
         """The conversation whose newest answer is the response of that id. Raises ApiError (404) where there is none:
         a sandbox cannot go back to what it was before later answers."""
@@ -87,7 +94,7 @@ class Conversations:
 
     async def release(self, conversation: Conversation) -> None:
         """To be called when the request is over, also where it failed. A conversation without any work is removed."""
-        if not conversation.requests:
+        if conversation.is_empty:
             await self.remove(conversation)
             return
         conversation.busy = False

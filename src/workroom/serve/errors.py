@@ -25,6 +25,7 @@ class ApiError(Exception):
         self.param = param
         self.kind = kind
         self.retry_after = retry_after
+        self.headers: dict[str, str] = {}
 
     @property
     def body(self) -> dict[str, Any]:

@@ -182,8 +182,18 @@ class Exchange:
         return Resolved(replace(base.config, checkpoints=False, **own), origins)
 
     async def _open(self, resolved: Resolved) -> "Sandbox":
+        conversation = self.conversation
         try:
-            box = await self.conversation.open(resolved.config)
+            try:
+                box = await conversation.open(resolved.config)
+            except ApiError as error:
+                if self.ask.conversation:
+                    raise
+                # It was found by its history: the client, who knows nothing of it, could never get on.
+                _logger.warning("a conversation begins anew: %s", error.message)
+                self._tell("(the files of this conversation could not be put back)\n\n")
+                conversation.forget_files()
+                box = await conversation.open(resolved.config)
         except WorkroomError as error:
             self._service.sandbox_failed = str(error)
             raise
@@ -251,6 +261,8 @@ class Exchange:
             except OSError as error:
                 _logger.warning("%s could not be kept: %s", path, error.strerror)
                 text += f"\n\n({safe_name(path.name)} could not be kept)"
+        if self._run is not None and "files_error" in self._run.record:
+            text += "\n\n(not all files could be handed over: there are too many, or they are too large)"
         cut = reason not in ("submitted", "stalled")
         return Outcome(text, tuple(files), result.usage, result.cost, reason, result.turns, result.duration, cut)
 

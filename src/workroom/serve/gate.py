@@ -96,7 +96,7 @@ class Gate:
             raise ApiError(403, "pages of other origins may not use this server", code="invalid_origin")
 
     async def _refuse(self, send: Send, error: ApiError) -> None:
-        headers = {}
+        headers = dict(error.headers)
         if error.retry_after is not None:
             headers["retry-after"] = str(error.retry_after)
         if error.status == HTTPStatus.UNAUTHORIZED:
@@ -125,15 +125,14 @@ def _refusal(error: Exception, request: str, facts: dict[str, Any]) -> ApiError:
         return error
     if isinstance(error, HTTPException):
         words = {404: "there is no such route", 405: "the route has no such method"}
-        return ApiError(error.status_code, words.get(error.status_code, error.detail), code=_code(error.status_code))
+        code = {404: "unknown_route", 405: "method_not_allowed"}.get(error.status_code)
+        refusal = ApiError(error.status_code, words.get(error.status_code, error.detail), code=code)
+        refusal.headers = dict(error.headers or {})
+        return refusal
     facts["error"] = type(error).__name__
     frames = "".join(traceback.format_tb(error.__traceback__))
     _logger.error("internal error in %s: %s\n%s", request, type(error).__name__, frames)
     return errors.internal(request)
-
-
-def _code(status: int) -> str | None:
-    return {404: "unknown_route", 405: "method_not_allowed"}.get(status)
 
 
 def _host(header: str) -> str:

@@ -1,27 +1,35 @@
 """What each key has used, over restarts, and whether anything is left of its budget."""
 
+import json
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+from workroom.errors import ConfigError
 from workroom.serve.errors import used_up
 from workroom.serve.settings import Key
 from workroom.trajectory.files import replace_file, to_json
-from workroom.trajectory.reader import read_json
 
 
 class Ledger:
-    """Tokens (prompt and completion) and US dollars by key name, kept in one file."""
+    """Tokens (prompt and completion) and US dollars by key name, kept in one file.
+
+    Raises ConfigError where that is damaged: budgets that are used up must not begin anew.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._tokens: defaultdict[str, int] = defaultdict(int)
         self._dollars: defaultdict[str, float] = defaultdict(float)
         self._running: Counter[str] = Counter()
-        for name, used in read_json(path).items():
-            if isinstance(used, dict):
-                self._tokens[name] = int(used.get("tokens") or 0)
-                self._dollars[name] = float(used.get("usd") or 0.0)
+        try:
+            kept = json.loads(path.read_bytes()) if path.exists() else {}
+            for name, used in kept.items():
+                self._tokens[name], self._dollars[name] = int(used["tokens"]), float(used["usd"])
+        except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+            raise ConfigError(
+                f"{path}, which says what is used of the budgets, cannot be read ({error}): repair or remove it"
+            ) from None
 
     def left(self, key: Key) -> dict[str, Any]:
         """The bounds that the budget sets an episode: `max_tokens`, `max_cost`. Raises ApiError where it is used up."""

@@ -54,6 +54,9 @@ class Service:
             self.files = FileStore(folder / "files", read_secret(folder / "secret"), parse_size(settings.quota))
             self.ledger = Ledger(folder / "usage.json")
             self.conversations = Conversations(folder / "conversations")
+        except ConfigError:
+            os.close(self._lock)
+            raise
         except OSError as error:
             os.close(self._lock)
             raise ConfigError(f"{folder} cannot be used: {error.strerror}; choose another with --state DIR") from error
@@ -176,7 +179,7 @@ class Service:
                     used = recorded(RunDirectory.load(run).events, None).usage.total
                     self.ledger.charge(Key(conversation.key), used)
                 shutil.rmtree(run, ignore_errors=True)
-            if not conversation.requests:
+            if conversation.is_empty:
                 await self.conversations.remove(conversation)
         self.files.remove(
             file

@@ -42,8 +42,8 @@ def base_url(request: Request) -> str:
     return service_of(request).settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
 
 
-async def read_json(request: Request, limit: int) -> dict[str, Any]:
-    """The body as a JSON object of at most `limit` bytes. Raises ApiError."""
+async def read_json(request: Request, limit: int, *, empty: bool = False) -> dict[str, Any]:
+    """The body as a JSON object of at most `limit` bytes; `empty`: it may be missing. Raises ApiError."""
     service, pieces = service_of(request), []
     async for piece in limited(request, limit):
         service.held += len(piece)
@@ -51,7 +51,7 @@ async def read_json(request: Request, limit: int) -> dict[str, Any]:
         if service.held > _BODIES * limit:
             raise busy("the server holds too many large requests: try again later", _LATER)
         pieces.append(piece)
-    data = b"".join(pieces)
+    data = b"".join(pieces) or (b"{}" if empty else b"")
     try:
         value = json.loads(data) if len(data) < _LARGE else await asyncio.to_thread(json.loads, data)
     except (ValueError, RecursionError) as error:
