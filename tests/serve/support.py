@@ -61,7 +61,8 @@ class Obedient:
 
 
 class Server:
-    """`workroom serve` with an obedient model, in the directory `place`; `flags` and `env` as on the command line."""
+    """`workroom serve` in the directory `place`; `flags` and `env` as on the command line. Without a model among the
+    flags it has an obedient one."""
 
     def __init__(self, place: Path, *flags: str | Path, env: Mapping[str, str] | None = None) -> None:
         self.model = Obedient()
@@ -116,7 +117,7 @@ class Server:
 
     def start(self) -> None:
         """Starts it, and waits until it takes requests."""
-        model = ("-m", "openai/obedient", "--base-url", self._fake.url)
+        model = () if "-m" in self._flags else ("-m", "openai/obedient", "--base-url", self._fake.url)
         self._process = start(
             self.place, "serve", *model, "--port", "0", "--state", self.state, "--network", "none", *self._flags,
             env={"OPENAI_API_KEY": "sk-of-the-provider", **self._env},

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from workroom.sandbox.base import parse_size
-from workroom.serve.chat_request import ChatRequest, read_chat
+from workroom.serve.chat_request import ChatRequest, read_chat, without_tools
 from workroom.serve.errors import ApiError, not_found
 from workroom.serve.exchange import Exchange, Outcome
 from workroom.serve.names import new_id
@@ -23,6 +23,8 @@ async def chat_completions(request: Request) -> Answer | EventStream:
     """The route. Raises ApiError for what is refused before the work begins."""
     service, key = service_of(request), key_of(request)
     body = await read_json(request, parse_size(service.settings.max_body))
+    if service.settings.ignore_tools:
+        body = without_tools(body)
     model = check_model(body.get("model"), service.model_names)
     # In a thread: it may have to decode many megabytes, and others should not wait.
     asked = await asyncio.to_thread(read_chat, body, request.headers, key, service.files)

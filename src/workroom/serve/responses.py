@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from workroom.sandbox.base import parse_size
 from workroom.serve.chat import PIECE, check_model, facts_object, linked
+from workroom.serve.chat_request import without_tools
 from workroom.serve.errors import ApiError
 from workroom.serve.exchange import Exchange, Outcome
 from workroom.serve.names import new_id
@@ -18,6 +19,8 @@ async def responses(request: Request) -> Answer | EventStream:
     """The route. Raises ApiError for what is refused before the work begins."""
     service, key = service_of(request), key_of(request)
     body = await read_json(request, parse_size(service.settings.max_body))
+    if service.settings.ignore_tools:
+        body = without_tools(body)
     model = check_model(body.get("model"), service.model_names)
     asked = read_responses(body, request.headers, key, service.files, service.conversations)
     exchange = service.begin(key, asked.ask)

@@ -60,7 +60,8 @@ class Settings:
     `concurrency`: episodes at once, `queue`: requests that may wait for that. `idle`: until a conversation's sandbox is
     saved and closed, `keep`: until the conversation is removed. `grace`: for the steps under way when the server ends.
     `public_url`: what links to files begin with (None: the address that the request came to). `cors`: origins whose
-    pages may call. `max_body`: of a JSON request, `max_file`: of an upload, `quota`: of all files of one key.
+    pages may call. `ignore_tools`: tools that a client offers are passed over instead of refused. `max_body`: of a JSON
+    request, `max_file`: of an upload, `quota`: of all files of one key.
     """
 
     keys: tuple[Key, ...] = ()
@@ -74,6 +75,7 @@ class Settings:
     grace: float = 30.0
     state: str | None = None
     cors: tuple[str, ...] = ()
+    ignore_tools: bool = False
     max_body: str | int = "64m"
     max_file: str | int = "200m"
     quota: str | int = "10g"
@@ -264,6 +266,7 @@ _CHECKS: dict[str, _values.Check] = {
     "grace": _values.number(positive=False),
     "state": lambda value, where: _values.text(str(value), where),
     "cors": _origins,
+    "ignore_tools": _values.switch,
     "max_body": _values.size,
     "max_file": _values.size,
     "quota": _values.size,
