@@ -8,16 +8,16 @@ only, so that no file and no `run.json` can leak them.
 
 import difflib
 import os
-import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Any, Literal
 
+from workroom import _values
+from workroom._values import redact_url
 from workroom.errors import ConfigError
-from workroom.sandbox.base import Limits, parse_size
+from workroom.sandbox.base import Limits
 
 if TYPE_CHECKING:
     from workroom.agent import Pricing
@@ -29,8 +29,6 @@ Protocol = Literal["auto", "native", "json", "bash"]
 Vision = Literal["auto", "on", "off"]
 Style = Literal["compute", "neutral"]
 Documents = Literal["files", "prompt"]
-
-_ALLOW = re.compile(r"allow:[^\s,]+(,[^\s,]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ class RunConfig:
             return None
         from workroom.agent import Pricing
 
-        fresh, output, *cached = _prices(self.price)
+        fresh, output, *cached = _values.price_list(self.price)
         return Pricing(input=fresh, output=output, cached=cached[0] if cached else fresh)
 
     @property
@@ -111,6 +109,7 @@ class RunConfig:
         return Sampling(temperature=self.temperature, seed=self.seed)
 
 
+SERVE = "serve"  # the table of a configuration file that is not of runs
 KEYS = tuple(f.name for f in fields(RunConfig))
 # What may be another when a run goes on.
 CHANGEABLE = frozenset(("base_url", "max_turns", "max_tokens", "max_cost", "max_time", "price", "checkpoints"))
@@ -129,14 +128,6 @@ class Resolved:
         if self.config.base_url is not None:
             values["base_url"] = redact_url(self.config.base_url)
         return {key: {"value": values[key], "origin": self.origins.get(key, "default")} for key in KEYS}
-
-
-def redact_url(url: str) -> str:
-    """The URL without user, password, query and fragment, any of which may hold a key."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    netloc = f"***@{host}" if "@" in parts.netloc else host
-    return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
 
 
 def resolve(flags: Mapping[str, Any], config_file: Path | None = None) -> Resolved:
@@ -163,7 +154,7 @@ def from_arguments(arguments: Mapping[str, Any]) -> Resolved:
     for key in arguments:
         if key not in KEYS:
             raise ConfigError(f"there is no setting {key!r}{_nearest(key)}")
-    layer = {key: (_check(key, value, key), "argument") for key, value in arguments.items() if value is not None}
+    layer = {key: (check(key, value, key), "argument") for key, value in arguments.items() if value is not None}
     return Resolved(
         RunConfig(**{key: value for key, (value, _) in layer.items()}),
         {key: origin for key, (_, origin) in layer.items()},
@@ -183,7 +174,7 @@ def recorded(record: Mapping[str, Any], flags: Mapping[str, Any]) -> Resolved:
                 f"the run was made with the setting {key!r}, which this version of workroom does not know"
             )
         if entry["value"] is not None:
-            values[key] = _check(key, entry["value"], f"{key!r} of the run")
+            values[key] = check(key, entry["value"], f"{key!r} of the run")
         origins[key] = str(entry.get("origin", "default"))
     for key, (value, origin) in _flag_layer(flags).items():
         was = values.get(key, RunConfig.__dataclass_fields__[key].default)
@@ -208,7 +199,7 @@ def _flag_layer(flags: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
         if value is not None:
             flag = "--" + key.replace("_", "-")
             typed = _number_of(value) if key in _NUMERIC else value
-            layer[key] = (_check(key, typed, flag), f"flag {flag}")
+            layer[key] = (check(key, typed, flag), f"flag {flag}")
     return layer
 
 
@@ -222,19 +213,44 @@ def _number_of(value: Any) -> Any:
     return value
 
 
-def _file_layer(path: Path, *, required: bool = False, table: tuple[str, ...] = ()) -> dict[str, tuple[Any, str]]:
-    """The checked values of one file; empty where the file (unless required) or the table in it is missing."""
-    where = f"{path}" if not table else f"[{'.'.join(table)}] in {path}"
+def serve_tables(config_file: Path | None = None) -> list[tuple[dict[str, Any], str]]:
+    """The tables `[serve]` of the configuration files, those that count more first, each with where it is."""
+    places: list[tuple[Path, tuple[str, ...]]] = [] if config_file is None else [(config_file, (SERVE,))]
+    own = Path("workroom.toml").exists()
+    places.append((Path("workroom.toml"), (SERVE,)) if own else (Path("pyproject.toml"), ("tool", "workroom", SERVE)))
+    places.append((user_config_path(), (SERVE,)))
+    return [(_file_table(path, table, required=path == config_file), _place(path, table)) for path, table in places]
+
+
+def check(key: str, value: Any, where: str) -> Any:
+    """The value of a setting in its right type. `where` names it in the error (a flag, or a key in a file)."""
+    return _CHECKS[key](value, where)
+
+
+def _file_table(path: Path, table: tuple[str, ...], *, required: bool) -> dict[str, Any]:
+    """A table of a file, empty where the file (unless required) or the table is missing."""
     content: Any = _load_toml(path, required=required)
     for name in table:
         content = content.get(name, {}) if isinstance(content, dict) else {}
     if not isinstance(content, dict):
-        raise ConfigError(f"[{'.'.join(table)}] in {path} must be a table of keys and values")
+        raise ConfigError(f"{_place(path, table)} must be a table of keys and values")
+    return content
+
+
+def _place(path: Path, table: tuple[str, ...]) -> str:
+    return f"[{'.'.join(table)}] in {path}" if table else f"{path}"
+
+
+def _file_layer(path: Path, *, required: bool = False, table: tuple[str, ...] = ()) -> dict[str, tuple[Any, str]]:
+    """The checked values of one file; empty where the file (unless required) or the table in it is missing."""
+    where = _place(path, table)
     layer = {}
-    for key, value in content.items():
+    for key, value in _file_table(path, table, required=required).items():
+        if key == SERVE and isinstance(value, dict):
+            continue  # the server's own, see `serve_tables`
         if key not in KEYS:
             raise ConfigError(f"{where} has the unknown key {key!r}{_nearest(key)}")
-        layer[key] = (_check(key, value, f"{key!r} in {where}"), f"file {path}")
+        layer[key] = (check(key, value, f"{key!r} in {where}"), f"file {path}")
     return layer
 
 
@@ -259,134 +275,36 @@ def _nearest(key: str) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; the keys are {', '.join(KEYS)}"
 
 
-def _check(key: str, value: Any, where: str) -> Any:
-    """The value in its right type. `where` names it in the error (a flag, or a key in a file)."""
-    return _CHECKS[key](value, where)
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"{where} must be text and not empty, not {value!r}")
-    return value
-
-
-def _choice(literal: Any) -> Callable[[Any, str], str]:
-    choices = get_args(literal)
-
-    def check(value: Any, where: str) -> str:
-        if value not in choices:
-            raise ConfigError(f"{where} must be one of {', '.join(choices)}, not {value!r}")
-        return str(value)
-
-    return check
-
-
-def _switch(value: Any, where: str) -> bool:
-    words = {"on": True, "true": True, "off": False, "false": False}
-    found = value if isinstance(value, bool) else words.get(str(value).lower())
-    if found is None:
-        raise ConfigError(f"{where} must be on or off, not {value!r}")
-    return found
-
-
-def _whole(minimum: int | None) -> Callable[[Any, str], int]:
-    def check(value: Any, where: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or (minimum is not None and value < minimum):
-            bound = "" if minimum is None else f" of at least {minimum}"
-            raise ConfigError(f"{where} must be a whole number{bound}, not {value!r}")
-        return value
-
-    return check
-
-
-def _number(*, positive: bool) -> Callable[[Any, str], float]:
-    """A finite number, above 0 where `positive`, else 0 or above."""
-
-    def check(value: Any, where: str) -> float:
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
-        if not fits or (positive and value == 0):
-            raise ConfigError(f"{where} must be a number {'above 0' if positive else 'not below 0'}, not {value!r}")
-        return float(value)
-
-    return check
-
-
-def _size(value: Any, where: str) -> str | int:
-    try:
-        fits = isinstance(value, str | int) and not isinstance(value, bool) and parse_size(value) > 0
-    except ConfigError:
-        fits = False
-    if not fits:
-        raise ConfigError(f"{where} must be a size above 0 such as 512m or 4g, not {value!r}")
-    return value if isinstance(value, int) else str(value)
-
-
-def _network(value: Any, where: str) -> str:
-    if value not in ("none", "packages", "open") and not (isinstance(value, str) and _ALLOW.fullmatch(value)):
-        raise ConfigError(f"{where} must be none, packages, open or allow:HOST,HOST (no spaces), not {value!r}")
-    return str(value)
-
-
-def _prices(text: str) -> list[float]:
-    return [float(part) for part in text.split(",")]
-
-
-def _price(value: Any, where: str) -> str:
-    try:
-        numbers = _prices(value)
-        fits = len(numbers) in (2, 3) and all(0 <= number < float("inf") for number in numbers)
-    except (AttributeError, ValueError):
-        fits = False
-    if not fits:
-        raise ConfigError(
-            f"{where} must be IN,OUT or IN,OUT,CACHED in US dollars per million tokens, such as 1.25,10, not {value!r}"
-        )
-    return str(value)
-
-
-def _url(value: Any, where: str) -> str:
-    text = _text(value, where)
-    try:
-        parts = urlsplit(text)
-        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        fits = False
-    if not fits:
-        shown = redact_url(text) if "@" not in text else "what was given"
-        raise ConfigError(f"{where} must be a URL such as http://127.0.0.1:8000/v1, not {shown!r}")
-    return text
-
-
 _NUMERIC = frozenset(
     ("cpus", "pids", "command_timeout", "max_turns", "max_tokens", "max_cost", "max_time", "temperature", "seed")
 )
-_CHECKS: dict[str, Callable[[Any, str], Any]] = {
-    "model": _text,
-    "base_url": _url,
-    "tool_protocol": _choice(Protocol),
-    "vision": _choice(Vision),
-    "model_timeout": _number(positive=True),
-    "style": _choice(Style),
-    "mode": _choice(Mode),
-    "documents": _choice(Documents),
-    "execution": _switch,
-    "read_only": _switch,
-    "sandbox": _choice(Backend),
-    "image": _text,
-    "network": _network,
-    "cpus": _number(positive=True),
-    "memory": _size,
-    "pids": _whole(1),
-    "disk": _size,
-    "command_timeout": _number(positive=True),
-    "command_output": _size,
-    "max_turns": _whole(1),
-    "max_tokens": _whole(1),
-    "max_cost": _number(positive=True),
-    "price": _price,
-    "max_time": _number(positive=True),
-    "checkpoints": _switch,
-    "temperature": _number(positive=False),
-    "seed": _whole(None),
-    "token_ids": _switch,
+_CHECKS: dict[str, _values.Check] = {
+    "model": _values.text,
+    "base_url": _values.url,
+    "tool_protocol": _values.choice(Protocol),
+    "vision": _values.choice(Vision),
+    "model_timeout": _values.number(positive=True),
+    "style": _values.choice(Style),
+    "mode": _values.choice(Mode),
+    "documents": _values.choice(Documents),
+    "execution": _values.switch,
+    "read_only": _values.switch,
+    "sandbox": _values.choice(Backend),
+    "image": _values.text,
+    "network": _values.network,
+    "cpus": _values.number(positive=True),
+    "memory": _values.size,
+    "pids": _values.whole(1),
+    "disk": _values.size,
+    "command_timeout": _values.number(positive=True),
+    "command_output": _values.size,
+    "max_turns": _values.whole(1),
+    "max_tokens": _values.whole(1),
+    "max_cost": _values.number(positive=True),
+    "price": _values.price,
+    "max_time": _values.number(positive=True),
+    "checkpoints": _values.switch,
+    "temperature": _values.number(positive=False),
+    "seed": _values.whole(None),
+    "token_ids": _values.switch,
 }

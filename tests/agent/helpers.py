@@ -12,6 +12,7 @@ from workroom.models.base import (
     Delta,
     FinishReason,
     Message,
+    Model,
     ModelHints,
     Sampling,
     ToolCall,
@@ -98,7 +99,7 @@ def says(
 
 def play(
     run_in_box: RunInBox,
-    model: Player,
+    model: Model,
     task: Task | str = "Find out.",
     *,
     on_event: Callable[[Agent, Event], None] | None = None,

@@ -15,6 +15,7 @@ from workroom.agent.context import Context
 from workroom.config import from_arguments
 from workroom.errors import ConfigError
 from workroom.models.base import Message
+from workroom.models.scripted import ScriptedModel
 from workroom.sandbox import Sandbox
 from workroom.task import Task
 
@@ -26,7 +27,7 @@ def test_plain_text_is_the_reply(run_in_box: RunInBox) -> None:
     finished = end(play(run_in_box, model, chat=Chat(PRIOR)))
     assert (finished.stop_reason, finished.answer, finished.turns) == ("submitted", "There are 6.", 2)
     assert [message.role for message in model.seen[0]] == ["system", "user", "assistant", "user"]
-    assert model.seen[0][1:3] == PRIOR
+    assert [message.content for message in model.seen[0][1:3]] == [message.content for message in PRIOR]
 
 
 def test_a_submitted_answer_file_counts_and_an_old_one_does_not(run_in_box: RunInBox) -> None:
@@ -84,6 +85,12 @@ def test_old_messages_of_the_conversation_are_left_out_before_turns_are() -> Non
     assert texts[1] == "[8 earlier messages of this conversation are left out here to save room.]"
     assert texts[-2:] == ["turn 2", "fine"]
     assert not any(text.startswith(("user", "assistant")) for text in texts)
+
+
+def test_a_script_is_played_from_its_first_line_in_every_episode(run_in_box: RunInBox, tmp_path: Path) -> None:
+    script = tmp_path / "script.jsonl"
+    script.write_text('{"content": "One."}\n{"content": "Two."}\n')
+    assert end(play(run_in_box, ScriptedModel(script), chat=Chat(PRIOR))).answer == "One."
 
 
 def test_runs_in_one_sandbox_bring_out_what_is_new_or_changed(run_in_box: RunInBox, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ PAGES = [
     ("bench", "list"),
     ("bench", "new"),
     ("train",),
+    ("serve",),
     ("replay",),
     ("analyze",),
     ("export",),

@@ -102,12 +102,10 @@ def test_what_grows_with_the_changes_is_written_whole_again(tmp_path: Path, monk
     asyncio.run(work())
 
 
-def test_more_than_is_kept_is_said_and_ends_the_saving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "LIMIT", 1 << 20)
-
+def test_more_than_is_kept_is_said_and_ends_the_saving(tmp_path: Path) -> None:
     async def work() -> None:
         async with Sandbox.open(limits=SMALL) as box:
-            kept = Journal(box, tmp_path)
+            kept = Journal(box, tmp_path, limit=1 << 20)
             assert await kept.save(1)
             await box.exec("head -c 2000000 /dev/urandom > large")
             assert not await kept.save(2)

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import workroom
+from workroom._values import redact_url
 from workroom.bench.arms import Arm, parse_arm
 from workroom.bench.store import BenchDirectory, Key
 from workroom.bench.suite import Suite, find_suite
-from workroom.config import Resolved, from_arguments, redact_url
+from workroom.config import Resolved, from_arguments
 from workroom.errors import ConfigError
 from workroom.task import Task
 

@@ -53,7 +53,7 @@ class Message:
 
     `is_error`: a tool message that answers a call which could not be done. `provider` holds what a provider wants to
     see again unchanged (for example signed thinking blocks); only the adapter that wrote it reads it. `images`: what a
-    tool message shows besides its text.
+    tool message shows besides its text. `prior`: it was said before the episode began, in the same conversation.
     """
 
     role: Role
@@ -64,6 +64,7 @@ class Message:
     provider: Mapping[str, Any] | None = None
     is_error: bool = False
     images: tuple[Image, ...] = ()
+    prior: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 A line of the file is an assistant message in OpenAI form: `content`, `tool_calls`, and optionally `reasoning_content`
 and `usage` (as a Chat Completions server reports it). Empty lines are skipped. The message to play next is told from
-the conversation alone, by the number of assistant messages in it, so that one model serves any number of episodes.
+the conversation alone, by the number of assistant messages in it (but those said before the episode began), so that
+one model serves any number of episodes.
 """
 
 import json
@@ -44,7 +45,7 @@ class ScriptedModel:
     ) -> Completion:
         """The next message of the script. Raises BadRequest where there is none."""
         script = self._script if self._script is not None else _load(self._path / "default.jsonl")
-        turn = sum(message.role == "assistant" for message in messages)
+        turn = sum(message.role == "assistant" and not message.prior for message in messages)
         if turn >= len(script):
             raise BadRequest(f"{self.name}: the script has {len(script)} messages and is asked for one more")
         completion = script[turn]

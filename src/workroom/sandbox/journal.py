@@ -26,11 +26,15 @@ PACE = 5  # times what a save took until the next
 
 
 class Journal:
-    """Saves a sandbox again and again. `saved` is the mark of the last save, None where there is none."""
+    """Saves a sandbox again and again. `saved` is the mark of the last save, None where there is none.
 
-    def __init__(self, box: "Sandbox", folder: Path) -> None:
+    `limit`: bytes of one save that are too many. Where the folder has a journal already, marks must go on rising.
+    """
+
+    def __init__(self, box: "Sandbox", folder: Path, *, limit: int = LIMIT) -> None:
         self._box = box
         self._folder = folder
+        self._limit = limit
         self._names: list[str] = []
         self._sizes: list[int] = []
         self._number = 0
@@ -39,15 +43,15 @@ class Journal:
         self.saved: int | None = None
         self.notice = ""  # why nothing is saved any more
 
-    async def save(self, mark: int) -> bool:
-        """Saves the sandbox under a mark; False where it is too early for the next one, or where the journal has grown
-        too large, which `notice` says. Raises SandboxUnavailable or TransferError where it fails."""
+    async def save(self, mark: int, *, at_once: bool = False) -> bool:
+        """Saves the sandbox under a mark; False where it is too early for the next one (unless `at_once`), or where the
+        journal has grown too large, which `notice` says. Raises SandboxUnavailable or TransferError where it fails."""
         async with self._alone:
-            return await self._save(mark)
+            return await self._save(mark, at_once)
 
-    async def _save(self, mark: int) -> bool:
+    async def _save(self, mark: int, at_once: bool) -> bool:
         began = time.monotonic()
-        if self.notice or began < self._next:
+        if self.notice or (began < self._next and not at_once):
             return False
         self._folder.mkdir(exist_ok=True)
         self._number += 1
@@ -62,9 +66,9 @@ class Journal:
             self._names, self._sizes = [], []  # what has changed since is not known any more
             raise
         size = path.stat().st_size
-        if size > LIMIT:
+        if size > self._limit:
             path.unlink()
-            self.notice = f"the sandbox has written more than the {LIMIT >> 30} GiB that are kept of it"
+            self.notice = f"the sandbox has written more than the {self._limit / (1 << 30):.0f} GiB that are kept of it"
             return False
         self._names, self._sizes = ([], []) if whole else (self._names, self._sizes)
         self._names.append(name)

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from workroom._values import redact_url
 from workroom.bench.outcomes import unscored
 from workroom.bench.report.results import Results, section
 from workroom.bench.report.table import show
 from workroom.bench.report.tables.scores import differences_of, left_out, verdict
 from workroom.bench.store import ScoreLine
 from workroom.bench.suite import find_suite
-from workroom.config import redact_url
 from workroom.errors import ConfigError
 from workroom.task import Task
 

@@ -1,0 +1,142 @@
+"""`POST /v1/chat/completions`, whole and streaming."""
+
+import asyncio
+import re
+import time
+from typing import Any
+
+from starlette.requests import Request
+
+from workroom.sandbox.base import parse_size
+from workroom.serve.chat_request import ChatRequest, read_chat, without_tools
+from workroom.serve.errors import ApiError, not_found
+from workroom.serve.exchange import Exchange, Outcome
+from workroom.serve.names import new_id
+from workroom.serve.wire import Answer, EventStream, Sender, base_url, key_of, note, read_json, service_of
+
+PIECE = 200  # characters of an answer that a chunk has
+_LINKS = 20  # files that an answer has links to; all are beside it
+_IMAGE = re.compile(r"\.(png|jpe?g|gif|webp)$", re.IGNORECASE)
+
+
+async def chat_completions(request: Request) -> Answer | EventStream:
+    """The route. Raises ApiError for what is refused before the work begins."""
+    service, key = service_of(request), key_of(request)
+    body = await read_json(request, parse_size(service.settings.max_body))
+    if service.settings.ignore_tools:
+        body = without_tools(body)
+    model = check_model(body.get("model"), service.model_names)
+    # In a thread: it may have to decode many megabytes, and others should not wait.
+    asked = await asyncio.to_thread(read_chat, body, request.headers, key, service.files)
+    exchange = service.begin(key, asked.ask)
+    note(request, exchange=exchange)
+    chat = _Chat(exchange, asked, model, base_url(request))
+    headers = {"x-conversation-id": exchange.conversation.id}
+    if asked.stream:
+        return EventStream(exchange, chat.stream, chat.failed, headers)
+    return Answer(exchange, chat.whole, headers)
+
+
+def check_model(given: Any, names: tuple[str, ...]) -> str:
+    """The name that the client called the model. Raises ApiError: 404 for another one, 400 for none."""
+    if not isinstance(given, str) or not given:
+        raise ApiError(400, f"model is missing: this server has {names[0]}", param="model")
+    if given not in names:
+        raise not_found(f"there is no model {given[:100]!r}: this server has {names[0]}", "model_not_found", "model")
+    return given
+
+
+def usage_object(outcome: Outcome) -> dict[str, Any]:
+    """What all model calls of the request used together, as Chat Completions tells it; `cost` is an extension."""
+    usage = outcome.usage
+    found: dict[str, Any] = {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "total_tokens": usage.prompt + usage.completion,
+        "prompt_tokens_details": {"cached_tokens": usage.cached},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+    }
+    return found if outcome.cost is None else {**found, "cost": outcome.cost}
+
+
+def facts_object(outcome: Outcome) -> dict[str, Any]:
+    """More about the work than OpenAI's objects have room for."""
+    return {"stop_reason": outcome.stop_reason, "turns": outcome.turns, "duration": round(outcome.duration, 3)}
+
+
+def linked(outcome: Outcome, exchange: Exchange, base: str) -> tuple[str, list[dict[str, Any]], list[dict[str, Any]]]:
+    """The answer with links to its first files, where in it each link is, and all the files."""
+    text = outcome.text
+    places, files = [], []
+    for number, file in enumerate(outcome.files):
+        url = base + exchange.link(file)
+        files.append({"id": file.id, "filename": file.filename, "bytes": file.bytes, "url": url})
+        if number >= _LINKS:
+            continue
+        shown = re.sub(r"([\\`*_\[\]<>!#|~&])", r"\\\1", file.filename)
+        line = f"{'!' if _IMAGE.search(file.filename) else ''}[{shown}]({url})"
+        text += ("\n" if number else "\n\n" if text else "") + line
+        place = {"start_index": len(text) - len(line), "end_index": len(text), "title": file.filename, "url": url}
+        places.append(place)
+    if len(files) > _LINKS:
+        text += f"\n… and {len(files) - _LINKS} more files"
+    return text, places, files
+
+
+class _Chat:
+    """One chat completion as it is told to the client."""
+
+    def __init__(self, exchange: Exchange, asked: ChatRequest, model: str, base: str) -> None:
+        self._exchange = exchange
+        self._asked = asked
+        self._base = base
+        self._head = {"id": new_id("chatcmpl-"), "created": int(time.time()), "model": model}
+        self._conversation = {"conversation": {"id": exchange.conversation.id}}
+
+    def whole(self, outcome: Outcome) -> dict[str, Any]:
+        """The completion as one object."""
+        content, extras = self._content(outcome)
+        message = {"role": "assistant", "content": content, "refusal": None, **extras}
+        return {
+            **self._head,
+            "object": "chat.completion",
+            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(outcome)}],
+            "usage": usage_object(outcome),
+            **self._conversation,
+            "workroom": facts_object(outcome),
+        }
+
+    async def stream(self, sender: Sender) -> None:
+        """All chunks of a stream. Raises ApiError where the request fails."""
+        first = self._chunk({"role": "assistant", "content": ""})
+        await sender.event({**first, **self._conversation})
+        while (piece := await self._exchange.next_piece()) is not None:
+            await sender.event(self._chunk({"reasoning_content": piece}))
+        outcome = await self._exchange.outcome()
+        content, extras = self._content(outcome)
+        for start in range(0, len(content), PIECE):
+            await sender.event(self._chunk({"content": content[start : start + PIECE]}))
+        last = self._chunk(extras, _finish(outcome))
+        await sender.event({**last, **self._conversation, "workroom": facts_object(outcome)})
+        if self._asked.usage:
+            await sender.event({**self._chunk({}), "choices": [], "usage": usage_object(outcome)})
+        await sender.event("[DONE]")
+
+    async def failed(self, sender: Sender, error: ApiError) -> None:
+        """The error as an event."""
+        await sender.event(error.body, "error")
+
+    def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        chunk = {**self._head, "object": "chat.completion.chunk", "choices": [choice]}
+        return {**chunk, "usage": None} if self._asked.usage else chunk
+
+    def _content(self, outcome: Outcome) -> tuple[str, dict[str, Any]]:
+        """The answer with links to its files, and what the message has besides."""
+        text, places, files = linked(outcome, self._exchange, self._base)
+        annotations = [{"type": "url_citation", "url_citation": place} for place in places]
+        return text, {"annotations": annotations, "files": files} if files else {}
+
+
+def _finish(outcome: Outcome) -> str:
+    return "length" if outcome.cut else "stop"

@@ -1,0 +1,218 @@
+"""The body of a chat completion, read and checked."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from workroom.models.base import Sampling
+from workroom.serve.ask import Ask, Attachment, Said
+from workroom.serve.errors import ApiError, bad_request, unsupported
+from workroom.serve.filestore import FileStore
+from workroom.serve.parts import from_data, from_upload
+from workroom.serve.settings import Key
+
+_INSTRUCTING = ("system", "developer")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What a chat completion asks for. `usage`: whether a stream is to end with a chunk that tells it."""
+
+    ask: Ask
+    stream: bool
+    usage: bool
+
+
+def read_chat(body: Mapping[str, Any], headers: Mapping[str, str], key: Key, files: FileStore) -> ChatRequest:
+    """Raises ApiError (400, 404) that names the field at fault."""
+    _refuse_unsupported(body)
+    said, instructions, attachments = Messages(key, files).read(body.get("messages"))
+    options = optional(body, "stream_options", dict, "an object") or {}
+    ask = Ask(
+        prompt=said[-1].text,
+        history=tuple(said[:-1]),
+        instructions=instructions,
+        attachments=tuple(attachments),
+        sampling=read_sampling(body, "max_completion_tokens", "max_tokens"),
+        conversation=conversation_name(body, headers),
+        user=user_name(body, headers),
+    )
+    return ChatRequest(ask, bool(optional(body, "stream", bool, "true or false")), bool(options.get("include_usage")))
+
+
+def without_tools(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body without tools that the client only offers; where it wants one to be called they stay, to be refused."""
+    offer = ("tools", "functions", "tool_choice", "function_call")
+    if any(body.get(name) not in (None, "auto", "none") for name in offer[2:]):
+        return dict(body)
+    return {name: value for name, value in body.items() if name not in offer}
+
+
+def conversation_name(body: Mapping[str, Any], headers: Mapping[str, str]) -> str | None:
+    """The conversation that the request names, None where it names none."""
+    given = body.get("conversation")
+    if isinstance(given, Mapping):
+        given = given.get("id")
+    if given is None:
+        metadata = body.get("metadata")
+        given = metadata.get("conversation_id") if isinstance(metadata, Mapping) else None
+    if given is None:
+        given = headers.get("x-conversation-id")
+    if given is None:
+        return None
+    if not isinstance(given, str) or not given:
+        raise bad_request("conversation must be the id of a conversation, or an object with one", "conversation")
+    return given
+
+
+def user_name(body: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+    """Whom the request is for, as the client says; empty where it does not."""
+    given = body.get("safety_identifier") or body.get("user") or headers.get("x-openwebui-user-id") or ""
+    return given if isinstance(given, str) else ""
+
+
+def read_sampling(body: Mapping[str, Any], *bounds: str) -> Sampling:
+    """How the request wants each model call sampled. `bounds`: the names of the bound on tokens, the first counting."""
+    asked = [_number(body, name, 1, math.inf, whole=True) for name in bounds]
+    most = next((value for value in asked if value is not None), None)
+    seed = _number(body, "seed", -math.inf, math.inf, whole=True)
+    return Sampling(
+        temperature=_number(body, "temperature", 0, 2),
+        top_p=_number(body, "top_p", 0, 1),
+        seed=None if seed is None else int(seed),
+        max_tokens=None if most is None else int(most),
+    )
+
+
+def _refuse_unsupported(body: Mapping[str, Any]) -> None:
+    if body.get("n") not in (None, 1):
+        raise unsupported("n", "n must be 1: this server gives one answer")
+    for name in ("tools", "functions"):
+        if body.get(name):
+            raise unsupported(name, f"{name} are not supported: the model has the tools of its sandbox")
+    if body.get("logprobs") or body.get("top_logprobs"):
+        raise unsupported("logprobs", "logprobs are not supported: an answer comes of many model calls")
+    form = body.get("response_format")
+    if form is not None and (not isinstance(form, Mapping) or form.get("type") != "text"):
+        raise unsupported(
+            "response_format", "response_format must be of type text: ask for a file of that form instead"
+        )
+    if body.get("audio") or "audio" in (body.get("modalities") or ()):
+        raise unsupported("modalities", "answers are text: ask for an audio file instead")
+    for name in ("stop", "logit_bias", "presence_penalty", "frequency_penalty", "prediction", "web_search_options"):
+        if body.get(name):
+            raise unsupported(name, f"{name} is not supported")
+
+
+class Messages:
+    """Reads the messages of one request, from the field `field`."""
+
+    def __init__(self, key: Key, files: FileStore, field: str = "messages") -> None:
+        self._field = field
+        self._key = key
+        self._files = files
+        self._attachments: list[Attachment] = []
+
+    def read(self, messages: Any) -> tuple[list[Said], str | None, list[Attachment]]:
+        """What was said, the last of it by the user; the system messages in one; all files, the earliest first."""
+        if not isinstance(messages, list) or not messages:
+            raise bad_request(f"{self._field} must be a list of at least one message", self._field)
+        said: list[Said] = []
+        instructions: list[str] = []
+        for number, message in enumerate(messages):
+            where = f"{self._field}[{number}]"
+            if not isinstance(message, Mapping):
+                raise bad_request(f"{where} must be an object with role and content", where)
+            role = message.get("role")
+            if role in _INSTRUCTING:
+                instructions.append(self._content(message, where, plain=True))
+            elif role == "user":
+                said.append(Said("user", self._content(message, where)))
+            elif role == "assistant":
+                if message.get("tool_calls") or message.get("function_call"):
+                    raise unsupported(f"{where}.tool_calls", f"{where}: tool calls of the client's are not supported")
+                said.append(Said("assistant", self._content(message, where, plain=True)))
+            elif role in ("tool", "function"):
+                raise unsupported(f"{where}.role", f"{where}: messages of the role {role} are not supported")
+            else:
+                raise bad_request(
+                    f"{where}.role must be system, developer, user or assistant, not {str(role)[:40]!r}",
+                    f"{where}.role",
+                )
+        if not said or said[-1].role != "user":
+            raise bad_request("the last message must be of the user", self._field)
+        return said, "\n\n".join(filter(str.strip, instructions)) or None, self._attachments
+
+    def _content(self, message: Mapping[str, Any], where: str, *, plain: bool = False) -> str:
+        """The text of a message; files go to the attachments."""
+        content, where = message.get("content"), f"{where}.content"
+        if isinstance(content, str):
+            texts, before = [content], len(self._attachments)
+        elif content is None and message.get("role") == "assistant":
+            return str(message.get("refusal") or "")
+        elif isinstance(content, list) and content:
+            before = len(self._attachments)
+            texts = [self._part(part, f"{where}[{number}]", plain) for number, part in enumerate(content)]
+        else:
+            raise bad_request(f"{where} must be text or a list of parts", where)
+        text = "\n\n".join(filter(None, texts))
+        if not text.strip() and message.get("role") == "user":
+            names = ", ".join(attachment.name for attachment in self._attachments[before:])
+            if not names:
+                raise bad_request(f"{where} is empty", where)
+            return f"(attached: {names})"
+        return text
+
+    def _part(self, part: Any, where: str, plain: bool) -> str:
+        kind = part.get("type") if isinstance(part, Mapping) else None
+        if kind in ("text", "refusal"):
+            text = part.get(kind)
+            if not isinstance(text, str):
+                raise bad_request(f"{where}.{kind} must be text", f"{where}.{kind}")
+            return text
+        known = ("image_url", "file", "input_audio")
+        if plain or kind not in known:
+            allowed = "text" if plain else f"text, {', '.join(known)}"
+            raise bad_request(f"{where}.type must be one of: {allowed}, not {str(kind)[:40]!r}", f"{where}.type")
+        held = part.get(kind)
+        if not isinstance(held, Mapping):
+            held = {"url": held} if kind == "image_url" else {}
+        self._attachments.append(self._attachment(str(kind), held, f"{where}.{kind}"))
+        return ""
+
+    def _attachment(self, kind: str, held: Mapping[str, Any], where: str) -> Attachment:
+        number = len(self._attachments) + 1
+        if kind == "image_url":
+            return from_data(held.get("url"), None, f"{where}.url", f"image-{number}")
+        if kind == "input_audio":
+            form = held.get("format")
+            name = f"audio-{number}.{form}" if isinstance(form, str) and form.isalnum() else None
+            return from_data(held.get("data"), name, f"{where}.data", f"audio-{number}")
+        if held.get("file_id") is not None:
+            return from_upload(self._files, self._key, held["file_id"], f"{where}.file_id")
+        return from_data(held.get("file_data"), held.get("filename"), f"{where}.file_data", f"file-{number}")
+
+
+def optional(body: Mapping[str, Any], name: str, kind: type, words: str) -> Any:
+    """The field, None where it is not there. Raises ApiError where it is something else."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise _wrong(name, words)
+    return value
+
+
+def _number(body: Mapping[str, Any], name: str, low: float, high: float, *, whole: bool = False) -> float | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool) and low <= value <= high
+    if not fits:
+        bounds = f" of at least {low:g}" if high == math.inf else f" from {low:g} to {high:g}"
+        bounds = "" if low == -math.inf else bounds
+        raise _wrong(name, f"a {'whole number' if whole else 'number'}{bounds}")
+    return value  # type: ignore[no-any-return]
+
+
+def _wrong(name: str, words: str) -> ApiError:
+    return bad_request(f"{name} must be {words}", name, "invalid_value")

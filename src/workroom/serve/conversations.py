@@ -1,0 +1,150 @@
+"""All conversations of the server: finding the one that a request goes on with, and letting go of those left alone."""
+
+import hashlib
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from workroom.serve.ask import Ask, fingerprint
+from workroom.serve.conversation import Conversation
+from workroom.serve.errors import ApiError, bad_request, no_conversation, not_found
+from workroom.serve.names import is_name, new_id
+from workroom.serve.settings import Key
+
+OURS = "conv_"  # what ids that the server gives begin with
+
+
+class Conversations:
+    """The conversations below `folder`; what a killed server left of others is removed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._all: dict[tuple[str, str], Conversation] = {}
+        self._by_print: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for place in folder.iterdir():
+            found = Conversation.read(place)
+            if found is None or place.name != _folder_name(found.key, found.id):
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                self._all[found.key, found.id] = found
+                self._note_prints(found)
+
+    def __iter__(self) -> Iterator[Conversation]:
+        return iter(list(self._all.values()))
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._all)
+
+    @property
+    def open(self) -> int:
+        """How many sandboxes are open."""
+        return sum(conversation.is_open for conversation in self._all.values())
+
+    def has(self, key: str, name: str) -> bool:
+        """Whether the key of that name has such a conversation."""
+        return (key, name) in self._all
+
+    def get(self, key: Key, name: str) -> Conversation:
+        """Raises ApiError (404) where this key has no such conversation."""
+        try:
+            return self._all[key.name, name]
+        except KeyError:
+            raise no_conversation(name) from None
+
+    def make(self, key: Key) -> Conversation:
+        """A new one that is kept also before its first request."""
+        made = self._made(key, new_id(OURS), "")
+        made.asked_for = True
+        made.write()
+        return made
+
+    def of_response(self, key: Key, name: str) -> Conversation:
+        """The conversation whose newest answer is the response of that id. Raises ApiError (404) where there is none:
+        a sandbox cannot go back to what it was before later answers."""
+        for found in self._all.values():
+            if found.key == key.name and found.response == name:
+                return found
+        raise not_found(
+            f"there is no response {name[:100]!r} to go on from: it must be the newest of its conversation",
+            "previous_response_not_found",
+            "previous_response_id",
+        )
+
+    def take(self, key: Key, ask: Ask) -> Conversation:
+        """The conversation that the request goes on with or begins; nobody else has it until `release`.
+
+        A name that begins with `conv_` must be there; others are the client's own, and begin a conversation at their
+        first use. Raises ApiError: 404, 409 where it is in use, 400 for what can be no name.
+        """
+        found = self._named(key, ask.conversation, ask.user) if ask.conversation else self._by_history(key, ask)
+        if found.busy:
+            raise ApiError(
+                409,
+                f"the conversation {found.id!r} has a request under way: wait for its answer",
+                code="conversation_busy",
+                param="conversation",
+            )
+        found.busy = True
+        return found
+
+    async def release(self, conversation: Conversation) -> None:
+        """To be called when the request is over, also where it failed. A conversation without any work is removed."""
+        if conversation.is_empty:
+            await self.remove(conversation)
+            return
+        conversation.busy = False
+        conversation.used = time.time()
+        self._note_prints(conversation)
+
+    async def remove(self, conversation: Conversation) -> None:
+        """Removes a conversation that nobody has."""
+        conversation.busy = True
+        self._all.pop((conversation.key, conversation.id), None)
+        for print_ in conversation.prints:
+            self._by_print[conversation.key, print_].discard(conversation.id)
+            if not self._by_print[conversation.key, print_]:
+                del self._by_print[conversation.key, print_]
+        await conversation.remove()
+
+    def _named(self, key: Key, name: str, user: str) -> Conversation:
+        found = self._all.get((key.name, name))
+        if found is not None:
+            return found
+        if name.startswith(OURS):
+            raise no_conversation(name)
+        if not is_name(name):
+            raise bad_request(
+                "a conversation's name has 1 to 128 letters, digits or _.:@+-, the first a letter or digit",
+                "conversation",
+            )
+        return self._made(key, name, user)
+
+    def _by_history(self, key: Key, ask: Ask) -> Conversation:
+        """The one conversation that has had this history; a new one where there is none, where that one is in use, or
+        where there are more: two people behind one front end may have said the same, and must not meet in one sandbox.
+        """
+        if ask.history:
+            same = self._by_print.get((key.name, fingerprint(ask.history, ask.user)), set())
+            if len(same) == 1 and not (found := self._all[key.name, next(iter(same))]).busy:
+                return found
+        return self._made(key, new_id(OURS), ask.user)
+
+    def _made(self, key: Key, name: str, user: str) -> Conversation:
+        folder = self._folder / _folder_name(key.name, name)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        made = self._all[key.name, name] = Conversation(name, key.name, folder, user)
+        made.write()
+        return made
+
+    def _note_prints(self, conversation: Conversation) -> None:
+        for print_ in conversation.prints:
+            self._by_print[conversation.key, print_].add(conversation.id)
+
+
+def _folder_name(key: str, name: str) -> str:
+    return hashlib.sha256(f"{key}\0{name}".encode()).hexdigest()[:32]

@@ -1,0 +1,290 @@
+"""One request and its answer: waits for its turn, runs an episode in the conversation's sandbox, keeps the outcome."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from workroom._run import Run
+from workroom.agent.accounting import recorded
+from workroom.agent.chat import Chat
+from workroom.config import Resolved
+from workroom.errors import WorkroomError
+from workroom.models.base import Message
+from workroom.serve import errors
+from workroom.serve.ask import Ask, Said, without_links
+from workroom.serve.errors import ApiError
+from workroom.serve.filestore import OUTPUT, StoredFile
+from workroom.serve.names import free_name, safe_name
+from workroom.serve.progress import Progress
+from workroom.serve.sampled import SampledModel
+from workroom.task import Task
+from workroom.trajectory.events import TokenUsage
+
+if TYPE_CHECKING:
+    from workroom._outcome import RunResult
+    from workroom.sandbox import Sandbox
+    from workroom.serve.conversation import Conversation
+    from workroom.serve.line import Place
+    from workroom.serve.service import Service
+    from workroom.serve.settings import Key
+    from workroom.trajectory.events import Event
+
+_logger = logging.getLogger("workroom.serve")
+_POSITION_EVERY = 15.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a request. `text`: the answer, without links; `cut`: a limit ended it. `cost` in US dollars, None
+    where the price is unknown; `duration` in seconds."""
+
+    text: str
+    files: tuple[StoredFile, ...]
+    usage: TokenUsage
+    cost: float | None
+    stop_reason: str
+    turns: int
+    duration: float
+    cut: bool
+
+
+class Exchange:
+    """Made by `Service.begin`; works by itself until it is over, whoever listens."""
+
+    def __init__(self, service: "Service", key: "Key", ask: Ask, conversation: "Conversation", place: "Place") -> None:
+        self.key = key
+        self.ask = ask
+        self.conversation = conversation
+        self.usage = TokenUsage()  # what is known so far, also of a request that fails
+        self.stop_reason: str | None = None
+        self.response = ""  # the id by which the client may refer to the answer
+        self._service = service
+        self._place = place
+        self._run: Run | None = None
+        self._stopped = asyncio.Event()
+        self._gone = False  # nobody listens any more
+        self._muted = False
+        self._live = 0  # tokens that are counted for the key but not charged yet
+        self._pieces: asyncio.Queue[str | None] = asyncio.Queue()
+        self._task = asyncio.create_task(self._work())
+        self._task.add_done_callback(self._over)
+
+    async def next_piece(self) -> str | None:
+        """What happens, in words, piece by piece; None at the end."""
+        return await self._pieces.get()
+
+    async def outcome(self) -> Outcome:
+        """Waits for the end. Raises ApiError where the request failed; cancelling it does not stop the work."""
+        return await asyncio.shield(self._task)
+
+    def link(self, file: StoredFile) -> str:
+        """The path of a link to one of its files."""
+        return self._service.files.link(file)
+
+    def mute(self) -> None:
+        """Nobody is going to ask for `next_piece`."""
+        self._muted = True
+
+    def stop(self) -> None:
+        """Ends it after the step under way, at once where it only waits for its turn."""
+        self._stopped.set()
+        if self._run is not None:
+            self._run.request_stop()
+
+    def abandon(self) -> None:
+        """The client is gone: stops, and at last cancels what does not come to its end."""
+        self._gone = True
+        self.stop()
+        asyncio.get_running_loop().call_later(self._service.settings.grace, self._task.cancel)
+
+    def cancel(self) -> None:
+        """Ends it in the middle of a step."""
+        self._task.cancel()
+
+    async def wait(self) -> None:
+        """Waits for the end, whatever it is."""
+        await asyncio.wait([self._task])
+
+    def _over(self, task: asyncio.Task[Outcome]) -> None:
+        self._pieces.put_nowait(None)
+        if not task.cancelled():
+            task.exception()  # it may be that nobody asks
+
+    async def _work(self) -> Outcome:
+        service, conversation = self._service, self.conversation
+        try:
+            await self._wait_for_turn()
+            return await self._answered()
+        except asyncio.CancelledError:
+            raise self._ended() from None
+        except WorkroomError as error:
+            _logger.warning("%s", error)
+            raise errors.of_workroom(error) from error
+        finally:
+            service.line.leave(self._place)
+            service.exchanges.discard(self)
+            await service.conversations.release(conversation)
+
+    async def _wait_for_turn(self) -> None:
+        stopped = asyncio.create_task(self._stopped.wait())
+        try:
+            while not (self._place.ready.done() or stopped.done()):
+                self._tell(f"(waiting: {self._service.line.ahead(self._place)} requests are ahead)\n\n")
+                waited = (self._place.ready, stopped)
+                await asyncio.wait(waited, timeout=_POSITION_EVERY, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+        if self._stopped.is_set():
+            raise self._ended()
+
+    def _ended(self) -> ApiError:
+        """Why it was ended before its time."""
+        return errors.closing() if self._service.closing else ApiError(499, "the client closed the request")
+
+    async def _answered(self) -> Outcome:
+        service, conversation = self._service, self.conversation
+        resolved = self._resolved()
+        history: list[Said] | None = None
+        try:
+            box = await self._open(resolved)
+            result = await self._episode(box, resolved)
+            outcome = self._taken(result)
+            if self._gone:  # nobody has seen it
+                raise self._ended()
+            history = [*self._history, Said("user", self.ask.prompt), Said("assistant", outcome.text)]
+            return outcome
+        finally:
+            if conversation.is_open and not await conversation.save():
+                _logger.warning("the files of a conversation are not kept: %s", conversation.notice)
+            if history is not None:
+                conversation.response = self.response
+            conversation.worked(history)
+            service.ledger.running(self.key, -self._live)
+            service.ledger.save()
+
+    @property
+    def _history(self) -> list[Said]:
+        """What was said before, as the client tells it; where it only names the conversation, as it was."""
+        if not self.ask.history and self.ask.conversation:
+            return self.conversation.history
+        return [Said(said.role, without_links(said.text)) for said in self.ask.history]
+
+    def _resolved(self) -> Resolved:
+        """The settings of this run: the server's, the key's, the request's, and no more than the budget has."""
+        base, asked = self._service.resolved, self.ask.sampling
+        own: dict[str, Any] = dict(self.key.settings)
+        for name, left in self._service.ledger.left(self.key).items():
+            bound = own.get(name, getattr(base.config, name))
+            own[name] = left if bound is None else min(bound, left)
+        own |= {name: value for name in ("temperature", "seed") if (value := getattr(asked, name)) is not None}
+        origins = {**base.origins, **dict.fromkeys(own, "the server's key or the request")}
+        return Resolved(replace(base.config, checkpoints=False, **own), origins)
+
+    async def _open(self, resolved: Resolved) -> "Sandbox":
+        conversation = self.conversation
+        try:
+            try:
+                box = await conversation.open(resolved.config)
+            except ApiError as error:
+                if self.ask.conversation:
+                    raise
+                # It was found by its history: the client, who knows nothing of it, could never get on.
+                _logger.warning("a conversation begins anew: %s", error.message)
+                self._tell("(the files of this conversation could not be put back)\n\n")
+                conversation.forget_files()
+                box = await conversation.open(resolved.config)
+        except WorkroomError as error:
+            self._service.sandbox_failed = str(error)
+            raise
+        self._service.sandbox_failed = ""
+        return box
+
+    async def _episode(self, box: "Sandbox", resolved: Resolved) -> "RunResult":
+        service, ask, conversation = self._service, self.ask, self.conversation
+        names = dict(conversation.documents)
+        documents: dict[str, Any] = {}
+        for attachment in ask.attachments:
+            if attachment.identity not in names:
+                name = free_name(safe_name(attachment.name), set(names.values()))
+                names[attachment.identity] = name
+                documents[name] = attachment.content
+        self._progress = Progress()
+        run = Run(
+            Task(ask.prompt, id=conversation.id, documents=documents),
+            resolved,
+            model=SampledModel(service.model, ask.sampling),
+            out=conversation.next_run(),
+            on_event=self._take,
+            on_notice=_logger.warning,
+            durable=False,
+            sandbox=box,
+            chat=Chat(tuple(Message(said.role, said.text) for said in self._history), ask.instructions),
+        )
+        await asyncio.to_thread(run.prepare)
+        self._run = run
+        if self._stopped.is_set():
+            run.request_stop()
+        try:
+            result = await run.episode()
+        except BaseException:
+            tokens = recorded(result_events(run), None).usage.total
+            service.ledger.charge(self.key, tokens)
+            raise
+        self.usage, self.stop_reason = result.usage, result.stop_reason
+        service.metrics.over(result.stop_reason, result.usage)
+        service.ledger.charge(self.key, result.usage.prompt + result.usage.completion, result.cost or 0.0)
+        if result.stop_reason != "sandbox_error":
+            conversation.documents = names
+        return result
+
+    def _taken(self, result: "RunResult") -> Outcome:
+        """The outcome of a run; raises ApiError where there is none."""
+        service = self._service
+        reason = result.stop_reason
+        if reason in ("model_error", "sandbox_error"):
+            _logger.warning("%s", result.error)
+            raise errors.model_failed() if reason == "model_error" else errors.sandbox_failed()
+        if reason == "context_overflow" and result.answer is None:
+            raise errors.bad_request(
+                "the conversation does not fit the context of the model", "messages", "context_length_exceeded"
+            )
+        if reason == "interrupted" and service.closing:
+            raise errors.closing()
+        text = result.answer or ""
+        files = []
+        for path in result.files:
+            try:
+                files.append(service.files.add(self.key, path, path.name, OUTPUT, self.conversation.id))
+            except ApiError as error:
+                text += f"\n\n({safe_name(path.name)} was not kept: {error.message})"
+            except OSError as error:
+                _logger.warning("%s could not be kept: %s", path, error.strerror)
+                text += f"\n\n({safe_name(path.name)} could not be kept)"
+        if self._run is not None and "files_error" in self._run.record:
+            text += "\n\n(not all files could be handed over: there are too many, or they are too large)"
+        cut = reason not in ("submitted", "stalled")
+        return Outcome(text, tuple(files), result.usage, result.cost, reason, result.turns, result.duration, cut)
+
+    def _take(self, event: "Event") -> None:
+        if (event.type in ("assistant", "model_waiting")) and event.usage is not None:
+            tokens = event.usage.prompt + event.usage.completion
+            self._live += tokens
+            self._service.ledger.running(self.key, tokens)
+            if not self._service.ledger.has_left(self.key) and self._run is not None:
+                self._run.request_stop()
+        if event.type == "turn_started":
+            self._service.metrics.turns.inc()
+        if text := self._progress.tell(event):
+            self._tell(text)
+
+    def _tell(self, text: str) -> None:
+        if not self._gone and not self._muted:
+            self._pieces.put_nowait(text)
+
+
+def result_events(run: Run) -> "list[Event]":
+    """What was recorded of a run that did not come to its end."""
+    from workroom.trajectory.rundir import RunDirectory
+
+    return [] if run.path is None else RunDirectory.load(run.path).events

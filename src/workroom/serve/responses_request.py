@@ -1,0 +1,99 @@
+"""The body of a request to the Responses API, read and checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from workroom.serve.ask import Ask
+from workroom.serve.chat_request import Messages, conversation_name, optional, read_sampling, user_name
+from workroom.serve.conversations import Conversations
+from workroom.serve.errors import bad_request, unsupported
+from workroom.serve.filestore import FileStore
+from workroom.serve.settings import Key
+
+_TEXTS = ("input_text", "output_text")
+_LEFT_OUT = ("reasoning", "item_reference")  # items of earlier answers that say nothing to the model
+
+
+@dataclass(frozen=True, slots=True)
+class ResponsesRequest:
+    """What is asked for. `told`: fields that the answer repeats, as they were given."""
+
+    ask: Ask
+    stream: bool
+    told: dict[str, Any]
+
+
+def read_responses(
+    body: Mapping[str, Any], headers: Mapping[str, str], key: Key, files: FileStore, conversations: Conversations
+) -> ResponsesRequest:
+    """Raises ApiError (400, 404) that names the field at fault."""
+    _refuse_unsupported(body)
+    given = body.get("input")
+    items = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    if not isinstance(items, list) or not items:
+        raise bad_request("input must be text or a list of at least one item", "input")
+    said, instructions, attachments = Messages(key, files, "input").read(
+        [_message(item, f"input[{number}]") for number, item in enumerate(items) if not _is_left_out(item)]
+    )
+    own = optional(body, "instructions", str, "text")
+    name, previous = conversation_name(body, headers), optional(body, "previous_response_id", str, "text")
+    if previous is not None:
+        if name is not None:
+            raise bad_request("give previous_response_id or conversation, not both", "previous_response_id")
+        name = conversations.of_response(key, previous).id
+    ask = Ask(
+        prompt=said[-1].text,
+        history=tuple(said[:-1]),
+        instructions="\n\n".join(filter(None, (own, instructions))) or None,
+        attachments=tuple(attachments),
+        sampling=read_sampling(body, "max_output_tokens"),
+        conversation=name,
+        user=user_name(body, headers),
+    )
+    if name is not None and ask.history and conversations.has(key.name, name):
+        ask = replace(ask, history=(*conversations.get(key, name).history, *ask.history))
+    names = ("instructions", "max_output_tokens", "metadata", "previous_response_id", "temperature", "top_p", "user")
+    told = {name: body.get(name) for name in names}
+    return ResponsesRequest(ask, bool(optional(body, "stream", bool, "true or false")), told)
+
+
+def _refuse_unsupported(body: Mapping[str, Any]) -> None:
+    if body.get("tools"):
+        raise unsupported("tools", "tools are not supported: the model has the tools of its sandbox")
+    if body.get("background"):
+        raise unsupported("background", "background must be false: wait for the answer, or stream it")
+    form = (optional(body, "text", dict, "an object") or {}).get("format")
+    if form is not None and (not isinstance(form, Mapping) or form.get("type") != "text"):
+        raise unsupported("text.format", "text.format must be of type text: ask for a file of that form instead")
+    for name in ("prompt", "top_logprobs"):
+        if body.get(name):
+            raise unsupported(name, f"{name} is not supported")
+
+
+def _is_left_out(item: Any) -> bool:
+    return isinstance(item, Mapping) and item.get("type") in _LEFT_OUT
+
+
+def _message(item: Any, where: str) -> Any:
+    """The item as a message of Chat Completions."""
+    if not isinstance(item, Mapping):
+        return item
+    kind = item.get("type", "message")
+    if kind != "message":
+        raise unsupported(f"{where}.type", f"{where}: items of the type {str(kind)[:40]!r} are not supported")
+    content = item.get("content")
+    return {**item, "content": [_part(part) for part in content] if isinstance(content, list) else content}
+
+
+def _part(part: Any) -> Any:
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind in _TEXTS:
+        return {"type": "text", "text": part.get("text")}
+    if kind == "input_image" and part.get("file_id") is None:
+        return {"type": "image_url", "image_url": {"url": part.get("image_url")}}
+    if kind in ("input_image", "input_file"):
+        data = part.get("file_data") or part.get("file_url")
+        held = {"file_id": part.get("file_id"), "file_data": data, "filename": part.get("filename")}
+        return {"type": "file", "file": held}
+    return part
