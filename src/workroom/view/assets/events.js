@@ -1,0 +1,225 @@
+// One turn: what the model thought and said, what it called, what came back, and what the harness put in.
+
+const CAPABILITIES = { external: "external resources", files: "file management", computation: "computation" };
+const REMINDERS = {
+  no_tool_call: "Reminder: no tool was called",
+  budget: "Reminder: the budget is nearly used up",
+  last_turn: "Reminder: this is the last turn",
+  missing_answer: "Reminder: the answer is missing",
+  repeated_call: "Reminder: the same call fails again and again",
+  resumed: "Reminder: the run went on in a new process",
+  user: "Message",
+};
+const NOT_RUN = { interrupted: "not run: interrupted", max_time: "not run: out of time", last_turn: "not run: out of time", cut_off: "not run: the call was cut off", same_again: "not run: the same call again" };
+
+function rowTitle(row) {
+  if (row.kind === "start") return "Beginning";
+  if (row.kind === "resumed") return "Taken up again";
+  if (row.kind === "end") return "End";
+  return row.turn ? `Turn ${row.turn}` : "Before the first turn";
+}
+
+/* What a row is called in an address: `turn-17`; `row-N` where no turn, or none that counts, is meant. */
+const rowName = (row, place) => (row.kind === "turn" && row.turn && !row.void ? `turn-${row.turn}` : `row-${place}`);
+
+/* The head of a row, which is there before its events are. */
+function rowHead(row, place, context) {
+  const facts = [];
+  if (row.in || row.out) facts.push(el("span", { title: "tokens in and out" }, `${short(row.in || 0)} → ${short(row.out || 0)} tokens`));
+  if (row.model) facts.push(el("span", { title: "time of the model" }, `model ${seconds(row.model)}`));
+  if (row.tool) facts.push(el("span", { title: "time of the tools" }, `tools ${seconds(row.tool)}`));
+  const marks = (row.marks || []).map((name) => el(`span.chip.${name}`, { title: "what the turn made use of" }, CAPABILITIES[name] || name));
+  const name = rowName(row, place);
+  return el(
+    "header.row-head",
+    {},
+    el("h3", {}, el("a", { href: context.address.link(name), click: (event) => context.go(event, place) }, rowTitle(row))),
+    row.void && el("span.chip.bad", {}, "put aside"),
+    row.failed && el("span.chip.bad", {}, "error"),
+    marks,
+    el("span.facts", {}, facts),
+    button("Copy link", () => copy(context.address.whole(name), "link"), { "aria-label": `Copy a link to ${rowTitle(row)}` }),
+    button(context.closed.has(place) ? "Open" : "Close", () => context.toggle(place), { "aria-label": `Open or close ${rowTitle(row)}`, "aria-expanded": String(!context.closed.has(place)) }),
+  );
+}
+
+/* The line that stands for a closed row. */
+const rowSummary = (row) => el("p.summary", {}, row.says && el("span", {}, row.says), row.does && el("code", {}, row.does));
+
+/* The events of a row as elements. */
+function rowBody(events, context) {
+  const parts = [];
+  const results = new Map();
+  for (const event of events) {
+    if (event.type === "assistant") {
+      parts.push(spoken(event, context));
+      for (const call of event.calls) {
+        const panel = callPanel(call, event.void, context);
+        if (!results.has(call.id)) results.set(call.id, []);
+        results.get(call.id).push(panel);
+        parts.push(panel.element);
+      }
+    } else if (event.type === "tool") {
+      const panel = (results.get(event.call_id) || []).shift() || callPanel({ name: event.name, values: {} }, event.void, context);
+      if (!panel.element.isConnected && !parts.includes(panel.element)) parts.push(panel.element);
+      panel.finish(event);
+    } else {
+      parts.push(note(event, context));
+    }
+  }
+  for (const panels of results.values()) for (const panel of panels) panel.wait();
+  return parts;
+}
+
+function spoken(event, context) {
+  const parts = [];
+  if (event.reasoning) {
+    const block = textBlock(event.reasoning, context, { kind: "prose", label: "reasoning", lines: 6 });
+    parts.push(el("section.reasoning", { "aria-label": "Reasoning" }, el("h4", {}, "Reasoning"), block));
+  }
+  if (typeof event.content === "object" || event.content.trim()) {
+    parts.push(el("section.spoken", { "aria-label": "What the model said" }, textBlock(event.content, context, { kind: "prose", label: "text", lines: 40 })));
+  }
+  if (event.finish_reason === "length") parts.push(el("p.note", {}, "The reply was cut off by its length limit."));
+  return parts;
+}
+
+function callPanel(call, isVoid, context) {
+  const values = call.values || {};
+  const status = el("span.facts");
+  const body = el("div.panel-body");
+  const element = el("section.panel", { "aria-label": `Call of ${call.name}` }, el("div.panel-head", {}, el("h4", {}, call.name), callPlace(values), status), body);
+  if (isVoid) element.classList.add("void");
+  body.append(callBody(call, values, context));
+  return {
+    element,
+    finish: (event) => showResult(event, { element, status, body, context }),
+    wait: () => replace(status, context.index.live ? "under way …" : "not answered"),
+  };
+}
+
+const callPlace = (values) => (typeof values.path === "string" ? el("code.path", {}, values.path) : null);
+
+function callBody(call, values, context) {
+  if (call.raw !== undefined) return textBlock(call.raw, context, { label: "arguments" });
+  const fragment = document.createDocumentFragment();
+  const rest = { ...values };
+  const take = (name) => {
+    const value = rest[name];
+    delete rest[name];
+    return value;
+  };
+  if (call.name === "str_replace_editor" && typeof values.command === "string") {
+    take("path");
+    fragment.append(editorBody(take("command"), take, context));
+  } else if (values.command !== undefined) {
+    fragment.append(textBlock(texted(take("command")), context, { kind: "command", label: "command", lines: 30, paint: paintBash }));
+  }
+  const left = Object.entries(rest).filter(([, value]) => value !== null);
+  if (left.length) {
+    const row = ([name, value]) => [el("dt", {}, name), el("dd", {}, textBlock(texted(value), context, { label: name }))];
+    fragment.append(el("dl.arguments", {}, left.map(row)));
+  }
+  return fragment;
+}
+
+/* A value of an argument as a text, or as what stands for a long one. */
+function texted(value) {
+  if (typeof value === "string") return value;
+  return value && typeof value === "object" && typeof value.chunk === "string" && typeof value.head === "string" ? value : JSON.stringify(value);
+}
+
+function editorBody(command, take, context) {
+  const line = command === "insert" ? take("insert_line") : undefined;
+  const says = { view: "View", create: "Create", str_replace: "Replace", insert: "Insert" }[command] || command;
+  const part = [el("p.verb", {}, says, line !== undefined && ` after line ${line}`)];
+  const pieces = { create: ["", take("file_text")], str_replace: [take("old_str"), take("new_str") ?? ""], insert: ["", take("new_str")] }[command];
+  if (pieces && pieces.every((piece) => typeof piece === "string")) {
+    const lines = differenceLines(...pieces);
+    part.push(foldedLines(lines, "difference"));
+  } else if (pieces) {
+    part.push(...pieces.filter((piece) => piece).map((piece) => textBlock(texted(piece), context, { label: command })));
+  }
+  return el("div", {}, part);
+}
+
+/* The lines of a difference, folded where there are many. */
+function foldedLines(lines, label) {
+  const body = el("pre.difference", { tabindex: "0", role: "group", "aria-label": label });
+  const block = el("div.text", {}, body);
+  const most = 40;
+  put(body, lines.slice(0, most));
+  block.unfold = () => {};
+  if (lines.length > most) {
+    const tools = el("div.tools");
+    block.unfold = () => {
+      put(body, lines.slice(most));
+      tools.remove();
+      block.unfold = () => {};
+    };
+    block.append(put(tools, button(`Show all ${number(lines.length)} lines`, () => block.unfold())));
+  }
+  return block;
+}
+
+function showResult(event, { element, status, body, context }) {
+  const facts = event.facts || {};
+  const parts = [];
+  if (facts.not_run) parts.push(el("span.chip.bad", {}, NOT_RUN[facts.not_run] || `not run: ${facts.not_run}`));
+  else if (facts.timed_out) parts.push(el("span.chip.bad", {}, "timed out"));
+  if (typeof facts.exit_code === "number") parts.push(el(`span.chip${facts.exit_code ? ".bad" : ".good"}`, {}, `exit code ${facts.exit_code}`));
+  else if (event.is_error && !facts.not_run) parts.push(el("span.chip.bad", {}, "error"));
+  parts.push(el("span", {}, seconds(event.duration)));
+  replace(status, parts);
+  if (event.is_error) element.classList.add("failed");
+  if (event.void) element.classList.add("void");
+  body.append(el("div.result", {}, textBlock(event.observation, context, { kind: "output", label: "output" })));
+  for (const picture of event.images || []) body.append(pictureOf(picture, context));
+}
+
+function pictureOf(picture, context) {
+  const frame = el("figure", {}, el("figcaption", {}, `Picture that the model saw, ${size(picture.bytes)}`));
+  if (!picture.media_type.startsWith("image/")) return frame;
+  const image = el("img", { alt: "Picture that the model saw", loading: "lazy" });
+  frame.prepend(image);
+  context.source.blob(picture.chunk, picture.media_type).then(
+    (blob) => context.show(image, blob),
+    () => image.replaceWith(el("p.note", {}, "The picture is not in this page.")),
+  );
+  return frame;
+}
+
+/* Whatever is not the model's own: what the harness said and did. */
+function note(event, context) {
+  const line = (text, kind = "") => el(`p.note${kind}`, {}, text);
+  if (event.type === "reminder") {
+    return el("section.note", { "aria-label": "Reminder" }, el("h4", {}, REMINDERS[event.reason] || "Reminder"), textBlock(event.text, context, { kind: "prose", label: "reminder", lines: 4 }));
+  }
+  if (event.type === "model_waiting") return line(`Try ${event.attempt} failed, waited ${seconds(event.seconds)}: ${plainText(event.error)}`, ".bad");
+  if (event.type === "context_trimmed") {
+    const of = event.window ? ` to fit a window of ${number(event.window)} tokens` : "";
+    return line(`${number(event.observations)} older observations were shortened${of}; all of them stand here in full.`);
+  }
+  if (event.type === "egress") {
+    return line(`Network: ${event.host}:${event.port}, ${event.verdict}; ${size(event.sent)} sent, ${size(event.received)} received`, event.verdict === "allowed" ? "" : ".bad");
+  }
+  if (event.type === "episode_resumed") {
+    const again = event.replayed ? `; ${number(event.replayed)} calls were run again` : "";
+    return line(`The run went on in a new process after turn ${event.turn}${again}. What came after that turn before is put aside.`);
+  }
+  if (event.type === "episode_started") return beginningOf(event, context);
+  if (event.type === "episode_finished") return line(`${reasonText(event.stop_reason)} after ${number(event.turns)} turns, ${seconds(event.duration)}.${event.error ? ` ${plainText(event.error)}` : ""}`);
+  return null;
+}
+
+const plainText = (value) => (value && typeof value === "object" ? `${value.head} … ${value.tail}` : value);
+
+function beginningOf(event, context) {
+  const told = { system: "Instructions", user: "Task as the model was told it" };
+  return [
+    event.messages.map((message) =>
+      el("section.told", {}, el("h4", {}, told[message.role] || message.role), textBlock(texted(message.content), context, { kind: "prose", label: message.role, lines: message.role === "system" ? 3 : 12 })),
+    ),
+    event.tools.length ? el("p.note", {}, `Tools: ${event.tools.join(", ")}`) : null,
+  ];
+}
