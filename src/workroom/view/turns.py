@@ -56,7 +56,7 @@ class Turns:
         return (self._offset, self.damaged) != before
 
     def chunk(self, name: str) -> bytes:
-        """What the name stands for: JSON, a text, or the bytes of a picture. Raises KeyError where there is no such thing."""
+        """What the name stands for: JSON, a text, or a picture's bytes. Raises KeyError where there is nothing."""
         match = _NAME.fullmatch(name)
         if match is None:
             raise KeyError(name)

@@ -28,8 +28,8 @@ function ownAddress() {
   };
 }
 
-/* Shows a run in `root`. `source`: see base.js. `address`: where the view is kept, by default the page's fragment; one
-   level of headings is below `level`. Gives {close, go(name)}. */
+/* Shows a run in `root`. `source`: see base.js. `address`: where the view is kept, by default the page's fragment. `top`:
+   it is the page's only view. Gives {close, go(name)}. */
 function renderRun(root, source, options) {
   const { address = ownAddress(), top = true } = options || {};
   const context = { source, index: source.index, closed: new Set(), address };
@@ -88,7 +88,7 @@ function renderRun(root, source, options) {
   const bar = el("div.bar", { role: "toolbar", "aria-label": "This run" }, liveMark(index), search.element, button("?", () => showHelp(keys), { "aria-label": "Keys" }), top && themeButton());
   replace(root, bar, facts, strip, files, put(talk, el("div.talk-head", {}, el("h2", {}, "Conversation"), fold), rows));
   function showFacts() {
-    replace(facts, runHead(index, context));
+    replace(facts, runHead(index, context, top ? "h1" : "h2"));
     replace(strip, timeline(index.rows, (place) => goTo(place, true)));
     const found = fileList(index.files, source);
     replace(files, found && el("h2", {}, `Files (${number(index.files.length)})`), found);
@@ -142,7 +142,7 @@ async function follow(context, list, showFacts, mark, open) {
   }
 }
 
-function runHead(index, context) {
+function runHead(index, context, heading) {
   const how = index.stop_reason ? reasonText(index.stop_reason) : { running: "Running", killed: "Cut short" }[index.status] || index.status;
   const kind = index.stop_reason === "submitted" ? "good" : index.status === "running" ? "going" : "bad";
   const usage = index.usage || {};
@@ -153,8 +153,13 @@ function runHead(index, context) {
     "header.run-head",
     {},
     el("p.how", {}, el(`span.badge.${kind}`, {}, how), index.damaged ? el("span.chip.bad", {}, `${number(index.damaged)} damaged lines left out`) : null, index.error && el("span", {}, plainText(index.error))),
-    el("h1", {}, index.title),
-    el("section.task", { "aria-label": "Task" }, el("h2", {}, "Task"), textBlock(index.prompt, context, { kind: "prose", label: "task", lines: 12 }), documents(index.documents)),
+    el(heading, {}, index.title),
+    el(
+      "section.task",
+      { "aria-label": "Task" },
+      index.prompt !== index.title && [el("h2", {}, "Task"), textBlock(index.prompt, context, { kind: "prose", label: "task", lines: 8 })],
+      documents(index.documents),
+    ),
     index.answer !== undefined && el("section.answer", { "aria-label": "Answer" }, el("h2", {}, "Answer"), textBlock(index.answer, context, { kind: "prose", label: "answer", lines: 24 })),
     el(
       "dl.figures-of-run",

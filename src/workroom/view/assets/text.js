@@ -63,11 +63,11 @@ function textBlock(value, context, options) {
   const { kind = "plain", lines = FOLD, label = "text", paint = shown } = options || {};
   const long = typeof value === "object" && value !== null;
   const body = el(`pre.${kind}`, { tabindex: "0", role: "group", "aria-label": label });
-  const block = el("div.text", {}, body);
   const full = async () => (long ? context.source.text(value.chunk) : value);
-  const tools = el("div.tools", {}, button("Copy", async () => copy(harmless(await full()), label), { "aria-label": `Copy the ${label}` }));
-  block.append(tools);
+  const block = el("div.text", {}, body, button("Copy", async () => copy(harmless(await full()), label), { class: "copy", "aria-label": `Copy the ${label}` }));
+  const tools = el("div.tools");
   if (long) {
+    block.append(tools);
     replace(body, shown(value.head), el("span.gap", {}, ` … ${number(value.length - value.head.length - value.tail.length)} characters … `), shown(value.tail));
     tools.append(
       button(`Show all ${number(value.length)} characters`, () => showParts(full, value.length, label)),
@@ -92,7 +92,7 @@ function textBlock(value, context, options) {
     toggle.setAttribute("aria-expanded", String(open));
   }
   set(false);
-  tools.append(toggle);
+  block.append(put(tools, toggle));
   block.unfold = () => set(true);
   return block;
 }
