@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 _MOST_DOCUMENTS: Final = 2000  # that are listed
+_TITLE: Final = 120  # characters
 _LIMITS = ("max_turns", "max_tokens", "max_cost", "max_time")
 _SETTINGS = ("network", "image", "style", "temperature", "seed", "tool_protocol")
 
@@ -84,8 +85,8 @@ class RunSource:
     @property
     def title(self) -> str:
         """The first words of the task."""
-        words = " ".join(self._prompt()[:400].split())
-        return f"{words[:80]}…" if len(words) > 80 else words or self.directory.name
+        words = " ".join(self._prompt()[:1000].split())
+        return f"{words[:_TITLE]}…" if len(words) > _TITLE else words or self.directory.name
 
     def chunk(self, name: str) -> bytes:
         """A chunk that the index or another chunk names. Raises KeyError where there is none."""

@@ -133,7 +133,10 @@ function editorBody(command, take, context) {
   const line = command === "insert" ? take("insert_line") : undefined;
   const says = { view: "View", create: "Create", str_replace: "Replace", insert: "Insert" }[command] || command;
   const part = [el("p.verb", {}, says, line !== undefined && ` after line ${line}`)];
-  const pieces = { create: ["", take("file_text")], str_replace: [take("old_str"), take("new_str") ?? ""], insert: ["", take("new_str")] }[command];
+  let pieces = null;
+  if (command === "create") pieces = ["", take("file_text")];
+  if (command === "str_replace") pieces = [take("old_str"), take("new_str") ?? ""];
+  if (command === "insert") pieces = ["", take("new_str")];
   if (pieces && pieces.every((piece) => typeof piece === "string")) {
     const lines = differenceLines(...pieces);
     part.push(foldedLines(lines, "difference"));
@@ -180,7 +183,7 @@ function showResult(event, { element, status, body, context }) {
 function pictureOf(picture, context) {
   const frame = el("figure", {}, el("figcaption", {}, `Picture that the model saw, ${size(picture.bytes)}`));
   if (!picture.media_type.startsWith("image/")) return frame;
-  const image = el("img", { alt: "Picture that the model saw", loading: "lazy" });
+  const image = el("img", { alt: "Picture that the model saw" });
   frame.prepend(image);
   context.source.blob(picture.chunk, picture.media_type).then(
     (blob) => context.show(image, blob),
