@@ -41,7 +41,8 @@ const words = (line) => line.match(/[\p{L}\p{N}_]+|\s+|[^\p{L}\p{N}_\s]/gu) || [
 
 /* The lines of a difference as elements; where a line took the place of another, what differs in them is marked. */
 function differenceLines(before, after) {
-  const steps = difference(before === "" ? [] : before.split("\n"), after === "" ? [] : after.split("\n"));
+  const split = (text) => (text === "" ? [] : text.replace(/\n$/, "").split("\n"));
+  const steps = difference(split(before), split(after));
   const lines = [];
   for (let at = 0; at < steps.length; ) {
     if (steps[at][0] === "same") {

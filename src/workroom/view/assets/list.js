@@ -2,13 +2,23 @@
 
 const HEIGHT = { open: 320, closed: 84 }; // pixels of a row that nobody has seen yet
 
-/* Fills `root` with the rows of the index. `context`: source, index, closed (rows), address. Gives {go, toggle, current,
-   grow, all}. A group of rows is one chunk; a group that is far away keeps its height and nothing else. */
+const HOLD = 4000; // milliseconds
+
+/* Fills `root` with the rows of the index. `context`: source, index, closed (rows), address. Gives {go, hold, toggle,
+   current, grow, all, article, close}. A group of rows is one chunk; a group that is far away keeps its height and nothing else. */
 function rowList(root, context) {
   const { index } = context;
   const groups = [];
   const urls = new Map(); // of pictures, by group element
   let current = -1;
+  let held = null; // what stays where it is while other rows come in, until one moves oneself: {element(), block}
+  let release = 0;
+  const settle = () => held && held.element()?.scrollIntoView({ block: held.block, behavior: "instant" });
+  const letGo = () => (held = null);
+  const moves = ["wheel", "touchmove", "pointerdown", "keydown"];
+  moves.forEach((name) => addEventListener(name, letGo, { passive: true, capture: true }));
+  const holder = new ResizeObserver(settle);
+  holder.observe(root);
   const watcher = new IntersectionObserver(
     (entries) => {
       for (const entry of entries) {
@@ -88,6 +98,13 @@ function rowList(root, context) {
   const groupOf = (place) => groups[Math.floor(place / index.chunk)];
   const articleOf = (place) => $(`[data-row="${place}"]`, groupOf(place).element);
 
+  function hold(element, block) {
+    held = { element, block };
+    clearTimeout(release);
+    release = setTimeout(letGo, HOLD);
+    settle();
+  }
+
   /* Brings a row to the top of the window, with its events. */
   async function go(place, options) {
     const { focus = true } = options || {};
@@ -96,13 +113,9 @@ function rowList(root, context) {
     if (current >= 0 && groupOf(current)) articleOf(current)?.classList.remove("current");
     current = place;
     const done = fill(group);
-    const top = () => articleOf(place)?.scrollIntoView({ block: "start", behavior: "instant" });
-    top();
+    hold(() => articleOf(place), "start");
     await done;
-    for (let wait = 0; wait < 2; wait++) {
-      top(); // groups above may have come in meanwhile and be higher than was thought
-      await new Promise(requestAnimationFrame);
-    }
+    settle();
     if (current !== place) return null;
     const element = articleOf(place);
     element?.classList.add("current");
@@ -166,6 +179,12 @@ function rowList(root, context) {
     });
   }
 
+  function close() {
+    watcher.disconnect();
+    holder.disconnect();
+    moves.forEach((name) => removeEventListener(name, letGo, { capture: true }));
+  }
+
   context.toggle = toggle;
   context.show = (image, blob) => {
     const url = URL.createObjectURL(blob);
@@ -174,5 +193,5 @@ function rowList(root, context) {
     if (group) urls.set(group, [...(urls.get(group) || []), url]);
   };
   begin();
-  return { go, toggle, all, grow, article: articleOf, current: () => current, close: () => watcher.disconnect() };
+  return { go, hold, toggle, all, grow, article: articleOf, current: () => current, close };
 }

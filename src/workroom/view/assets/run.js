@@ -54,12 +54,13 @@ function renderRun(root, source, options) {
     event.preventDefault();
     goTo(place, true);
   };
-  const search = searchBar(context, async (place) => {
+  const unfolded = async (place) => {
     list.toggle(place, true);
     const element = await list.go(place, { focus: false });
     for (const block of element?.querySelectorAll(".text") || []) block.unfold?.();
     return element;
-  });
+  };
+  const search = searchBar(context, unfolded, (element, block) => list.hold(element, block));
   const nearest = () => {
     if (list.current() >= 0 && isSeen(list.article(list.current()))) return list.current();
     const seen = [...rows.querySelectorAll(".row")].find((row) => row.getBoundingClientRect().bottom > 120);

@@ -13,7 +13,7 @@ async function occurrences(pattern, text, alive, overlap) {
   return count;
 }
 
-const patternOf = (query) => new RegExp(query.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&"), "giu");
+const patternOf = (query) => new RegExp(query.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&"), "giu");
 
 /* The texts of an event, in the order in which they are shown; long ones as what stands for them. */
 function textsOf(event) {
@@ -85,8 +85,9 @@ function highlight(name, ranges) {
   else CSS.highlights.delete(name);
 }
 
-/* The bar to search with. `show(row)`: brings the row there, and gives its element with every text in it unfolded. */
-function searchBar(context, show) {
+/* The bar to search with. `show(row)`: brings the row there, and gives its element with every text in it unfolded.
+   `hold(element, block)`: keeps what `element()` gives in view. */
+function searchBar(context, show, hold) {
   let hits = [];
   let total = 0;
   let current = -1;
@@ -94,7 +95,7 @@ function searchBar(context, show) {
   let timer = 0;
   let done = true;
   const input = el("input", { type: "search", placeholder: "Search all texts", "aria-label": "Search all texts of this run", autocomplete: "off", spellcheck: "false" });
-  const told = el("span.told", { role: "status" });
+  const told = el("span.count", { role: "status" });
   const search = searcher(context, (found, finished) => {
     hits = found.slice();
     total = hits.reduce((sum, hit) => sum + hit.count, 0);
@@ -127,7 +128,7 @@ function searchBar(context, show) {
     highlight("found", ranges);
     const range = ranges[Math.min(left, ranges.length - 1)];
     highlight("here", range ? [range] : []);
-    range?.startContainer.parentElement?.scrollIntoView({ block: "center", behavior: "instant" });
+    if (range) hold(() => range.startContainer.parentElement, "center");
   }
   input.addEventListener("input", () => {
     clearTimeout(timer);
