@@ -1,7 +1,10 @@
 """A run whose model and sandbox wanted to do something to whoever looks at it: nothing happens."""
 
+import contextlib
 import json
-from collections.abc import Callable
+import socket
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,46 +31,90 @@ FORGED = [
 ]
 SEQUENCES = "\x1b]0;owned\x07 \x1b[2J\x1b[31mred\x1b[0m \x9b31m \x00 a\rb \u202erev\u202c z\u200bw \U000e0041 \ufeff"
 SHOWN = ["ESC", "BEL", "ESC", "ESC", "ESC", "U+009B", "NUL", "CR", "U+202E", "U+202C", "U+200B", "U+E0041", "U+FEFF"]
-NAMES = {
-    "<img src=x onerror=alert(1)>.txt": b"plain",
-    "a\u202egnp.exe": b"MZ\0",
-    "'\"><script>alert(1)</script>.csv": b'"<script>alert(1)</script>","=cmd()"\n1,2\n',
-    "drawing.svg": f"""<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30" onload="{OWN}">
-<script>{OWN}</script><image href="https://evil.example/pixel.png"/><foreignObject><iframe src="https://evil.example/"/></foreignObject>
-<rect width="40" height="30" fill="green"/></svg>""".encode(),
-    "page.html": f"""<!doctype html><style>p {{ color: rgb(0, 128, 0) }}</style><style>@import url(https://evil.example/a.css);
-body {{ background: url(https://evil.example/b.png) }}</style><p id=p onclick="{OWN}">text</p><script>{OWN}</script>
-<script>top.hit = true; parent.location = 'https://evil.example/'</script><img src=https://evil.example/c.png>
+DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30" onload="OWN"><script>OWN</script>
+<image href="https://evil.example/pixel.png"/><foreignObject><iframe src="https://evil.example/"/></foreignObject>
+<rect width="40" height="30" fill="green"/></svg>"""
+PAGE = """<!doctype html><style>p { color: rgb(0, 128, 0) }</style>
+<style>@import url(https://evil.example/a.css); body { background: url(https://evil.example/b.png) }</style>
+<link rel=prefetch href=https://evil.example/i><link rel=preconnect href=https://evil.example/>
+<p id=p onclick="OWN">text</p><script>OWN; top.hit = true; parent.location = 'https://evil.example/'</script>
+<img src=https://evil.example/c.png><video src=https://evil.example/v></video><object data=https://evil.example/o></object>
 <iframe src=https://evil.example/d></iframe><meta http-equiv=refresh content='0;url=https://evil.example/e'>
 <form action=https://evil.example/f><button id=send>send</button></form><a id=out href=https://evil.example/g>out</a>
-<a id=up target=_top href=https://evil.example/h>up</a><link rel=prefetch href=https://evil.example/i>""".encode(),
-    "not.png": b"<script>alert(1)</script>",
-    "..%2f..%2fpasswd": b"x",
-}  # fmt: skip
+<a id=up target=_top href=https://evil.example/h>up</a><a ping=https://evil.example/j href="#p">ping</a>"""
+NAMES = {
+    "<img src=x onerror=alert(1)>.txt": "plain",
+    "a\u202egnp.exe": "MZ\0",
+    "'\"><script>alert(1)</script>.csv": '"<script>alert(1)</script>","=cmd()"\n1,2\n',
+    "drawing.svg": DRAWING,
+    "page.html": PAGE,
+    "not.png": "<script>alert(1)</script>",
+    "..%2f..%2fpasswd": "x",
+}
+
+
+class Listener:
+    """Where the hostile texts want to reach: a port of this machine that notes who connects."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self._socket.accept()[0].close()
+                self.connections += 1
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join()
+
+    def text(self, text: str) -> str:
+        """The text with this address, and with what it wants to run."""
+        return text.replace("https://evil.example", self.address).replace("OWN", OWN)
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def listener() -> Iterator[Listener]:
+    made = Listener()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory, listener: Listener) -> Path:
     place = tmp_path_factory.mktemp("hostile")
     events = [runs.begun(FORGED[1], documents=[FORGED[0]])]
-    for number, text in enumerate([*FORGED, SEQUENCES], 1):
+    for number, forged in enumerate([*FORGED, SEQUENCES], 1):
+        text = listener.text(forged)
         edit = {"command": "str_replace", "path": text, "old_str": text, "new_str": f"{text}!", text: [text]}
         calls: list[tuple[str, Any]] = [("execute_bash", {"command": text}), ("str_replace_editor", edit), (text, text)]
         events += runs.turn(number, *calls, content=text, reasoning=text, observations=[text, text, text])
-    run = runs.write_run(place / "run", [*events, runs.ended(FORGED[1])], NAMES, prompt=FORGED[1])
+    files = {name: listener.text(content).encode() for name, content in NAMES.items()}
+    run = runs.write_run(place / "run", [*events, runs.ended(FORGED[1])], files, prompt=FORGED[1])
     record = json.loads((run / "run.json").read_text())
     record["versions"] = {FORGED[1]: FORGED[0]}
     (run / "run.json").write_text(json.dumps(record))
     return run_page.write(run, place / "run.html")
 
 
-def nothing_ran(seen: Watched) -> None:
+def nothing_ran(seen: Watched, listener: Listener | None = None) -> None:
+    """No script of theirs, and no request: those that the browser names are ones that it refused to make."""
     assert seen.dialogs == []
     assert seen.page.evaluate("typeof window.hit") == "undefined"
     assert seen.page.title() != "hit"
-    own = seen.requests[0]
-    assert [url for url in seen.requests[1:] if not url.startswith(("blob:", "data:"))] == []
-    assert seen.page.url.partition("#")[0] == own.partition("#")[0]
+    own = seen.requests[0].partition("#")[0]
+    assert seen.page.url.partition("#")[0] == own
+    made = {url for url in seen.requests if not url.startswith(("blob:", "data:", own))}
+    if listener is not None:
+        made = {url for url in made if not url.startswith(listener.address)}
+        assert listener.connections == 0
+    assert made == set()
 
 
 def test_the_file_holds_no_markup_of_theirs(hostile: Path) -> None:
@@ -78,7 +125,7 @@ def test_the_file_holds_no_markup_of_theirs(hostile: Path) -> None:
     assert text.lower().count("</script") == text.lower().count("<script")
 
 
-def test_nothing_runs_and_all_is_shown(hostile: Path, open_page: Open) -> None:
+def test_nothing_runs_and_all_is_shown(hostile: Path, listener: Listener, open_page: Open) -> None:
     seen = open_page(hostile)
     page = seen.page
     for number, text in enumerate(FORGED, 1):
@@ -86,7 +133,7 @@ def test_nothing_runs_and_all_is_shown(hostile: Path, open_page: Open) -> None:
         row = page.locator(f"#turn-{number}")
         expect(row.locator("pre.output").nth(2)).to_be_attached()
         found = row.locator("pre.output").first.text_content() or ""
-        assert found == text.replace("\u2028", "U+2028").replace("\u2029", "U+2029")
+        assert found == listener.text(text).replace("\u2028", "U+2028").replace("\u2029", "U+2029")
         assert row.locator("script, iframe, img, svg, link, meta, base, style, form").count() == 0
         assert row.locator("a").count() == 1  # the link to the turn
     assert page.locator("#turn-99").count() == 0
@@ -94,7 +141,7 @@ def test_nothing_runs_and_all_is_shown(hostile: Path, open_page: Open) -> None:
     page.get_by_text("Settings and versions").click()
     expect(page.locator(".run-head dl.arguments")).to_contain_text(FORGED[0])
     assert page.locator("body > script:not([type])").count() == 1
-    nothing_ran(seen)
+    nothing_ran(seen, listener)
 
 
 def test_sequences_are_marks(hostile: Path, open_page: Open) -> None:
@@ -106,7 +153,7 @@ def test_sequences_are_marks(hostile: Path, open_page: Open) -> None:
     nothing_ran(seen)
 
 
-def test_files_do_nothing(hostile: Path, open_page: Open) -> None:
+def test_files_do_nothing(hostile: Path, listener: Listener, open_page: Open) -> None:
     seen = open_page(hostile)
     page = seen.page
     names = page.locator(".file .name")
@@ -125,7 +172,7 @@ def test_files_do_nothing(hostile: Path, open_page: Open) -> None:
         inside.locator(name).click()
         page.wait_for_timeout(100)
     expect(page.locator(".file", has_text="<script>").locator("th").first).to_have_text("<script>alert(1)</script>")
-    nothing_ran(seen)
+    nothing_ran(seen, listener)
 
 
 def test_a_line_of_100_megabytes(tmp_path: Path, open_page: Open) -> None:

@@ -61,10 +61,28 @@ async function preview(entry, source) {
   if (entry.size > TEXT) return el("p.note", {}, "It is too large for a preview.");
   const text = await (await source.file(entry)).text();
   if (entry.kind === "html") {
-    return [el("p.note", {}, "Shown without its scripts and without anything from elsewhere. Save it to open it by itself; workroom view --serve shows it with scripts, shut off from all else."), frame(entry, { srcdoc: text, sandbox: "" })];
+    return [el("p.note", {}, "Shown without its scripts and without anything from elsewhere. Save it to open it by itself; workroom view --serve shows it with scripts, shut off from all else."), frame(entry, { srcdoc: quiet(text), sandbox: "" })];
   }
   if (entry.kind === "table") return table(text, entry.path.toLowerCase().endsWith(".tsv") ? "\t" : ",");
   return textBlock(text.length > PART ? { head: text.slice(0, 12_000), tail: text.slice(-4000), length: text.length, chunk: entry.chunk } : text, { source: { text: async () => text } }, { label: entry.path });
+}
+
+const LOUD = "script, link, base, meta[http-equiv], iframe, frame, object, embed, template";
+const LEADING = ["href", "xlink:href", "ping", "action", "formaction"]; // attributes that lead elsewhere
+
+/* The markup without what could ask for something from elsewhere in spite of the policy that it is shown under, such as a
+   connection made ahead, and without links, which browsers connect to before they ask the policy. It is parsed in a document of its own, in which nothing is run or fetched. */
+function quiet(text) {
+  const parsed = new DOMParser().parseFromString(text, "text/html");
+  for (const element of parsed.querySelectorAll(LOUD)) element.remove();
+  for (const element of parsed.querySelectorAll("*")) {
+    for (const name of LEADING) if (!/^(#|data:|$)/.test(element.getAttribute(name) || "")) element.removeAttribute(name);
+  }
+  const control = parsed.createElement("meta");
+  control.setAttribute("http-equiv", "x-dns-prefetch-control");
+  control.setAttribute("content", "off");
+  parsed.head.prepend(control);
+  return `<!doctype html>${parsed.documentElement.outerHTML}`;
 }
 
 const frame = (entry, attributes) => el("iframe", { title: `${harmless(entry.path)}, shut off from this page`, referrerpolicy: "no-referrer", loading: "lazy", ...attributes });

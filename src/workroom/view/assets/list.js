@@ -3,6 +3,7 @@
 const HEIGHT = { open: 320, closed: 84 }; // pixels of a row that nobody has seen yet
 
 const HOLD = 4000; // milliseconds
+const SCROLLS = new Set(["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End", " "]);
 
 /* Fills `root` with the rows of the index. `context`: source, index, closed (rows), address. Gives {go, hold, toggle,
    current, grow, all, article, close}. A group of rows is one chunk; a group that is far away keeps its height and nothing else. */
@@ -14,7 +15,12 @@ function rowList(root, context) {
   let held = null; // what stays where it is while other rows come in, until one moves oneself: {element(), block}
   let release = 0;
   const settle = () => held && held.element()?.scrollIntoView({ block: held.block, behavior: "instant" });
-  const letGo = () => (held = null);
+  let moved = true;
+  const letGo = (event) => {
+    if (event.type === "keydown" && !SCROLLS.has(event.key)) return;
+    held = null;
+    moved = true;
+  };
   const moves = ["wheel", "touchmove", "pointerdown", "keydown"];
   moves.forEach((name) => addEventListener(name, letGo, { passive: true, capture: true }));
   const holder = new ResizeObserver(settle);
@@ -101,7 +107,8 @@ function rowList(root, context) {
   function hold(element, block) {
     held = { element, block };
     clearTimeout(release);
-    release = setTimeout(letGo, HOLD);
+    release = setTimeout(() => (held = null), HOLD);
+    moved = false;
     settle();
   }
 
@@ -193,5 +200,5 @@ function rowList(root, context) {
     if (group) urls.set(group, [...(urls.get(group) || []), url]);
   };
   begin();
-  return { go, hold, toggle, all, grow, article: articleOf, current: () => current, close };
+  return { go, hold, toggle, all, grow, article: articleOf, current: () => current, moved: () => moved, close };
 }

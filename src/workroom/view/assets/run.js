@@ -62,7 +62,7 @@ function renderRun(root, source, options) {
   };
   const search = searchBar(context, unfolded, (element, block) => list.hold(element, block));
   const nearest = () => {
-    if (list.current() >= 0 && isSeen(list.article(list.current()))) return list.current();
+    if (list.current() >= 0 && (!list.moved() || isSeen(list.article(list.current())))) return list.current();
     const seen = [...rows.querySelectorAll(".row")].find((row) => row.getBoundingClientRect().bottom > 120);
     return seen ? Number(seen.dataset.row) : -1;
   };
