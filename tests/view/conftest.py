@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -19,6 +19,10 @@ class Watched:
     requests: list[str] = field(default_factory=list)
     dialogs: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+
+    def dismiss(self, dialog: Dialog) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +44,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Watched]]:
         watched = Watched(context.new_page())
         page = watched.page
         page.on("request", lambda request: watched.requests.append(request.url))
-        page.on("dialog", lambda dialog: (watched.dialogs.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", watched.dismiss)
         page.on("pageerror", lambda error: watched.errors.append(str(error)))
         page.on("console", lambda message: watched.errors.append(message.text) if message.type == "error" else None)
         page.goto(where.as_uri() if isinstance(where, Path) else where)

@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
@@ -14,6 +14,9 @@ from playwright.sync_api import expect
 from tests.view import runs
 from tests.view.conftest import Watched
 from workroom.view import run_page
+
+if TYPE_CHECKING:
+    from workroom.trajectory import Event
 
 pytestmark = pytest.mark.xdist_group("browser")
 Open = Callable[..., Watched]
@@ -89,7 +92,7 @@ def listener() -> Iterator[Listener]:
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory, listener: Listener) -> Path:
     place = tmp_path_factory.mktemp("hostile")
-    events = [runs.begun(FORGED[1], documents=[FORGED[0]])]
+    events: list[Event] = [runs.begun(FORGED[1], documents=[FORGED[0]])]
     for number, forged in enumerate([*FORGED, SEQUENCES], 1):
         text = listener.text(forged)
         edit = {"command": "str_replace", "path": text, "old_str": text, "new_str": f"{text}!", text: [text]}

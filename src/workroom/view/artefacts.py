@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from workroom.trajectory.reader import read_json
 
@@ -18,7 +18,7 @@ ALL: Final = 100 << 20  # bytes of all of them
 _MOST = 5000  # files that are listed
 _MOST_STYLES = 400  # of all HTML files together; the policy in the head has a hash for each
 _LARGEST_STYLED = 4 << 20  # bytes of an HTML file whose styles are looked for
-_OWN = ("manifest.json", "manifest.workroom.json")
+_MANIFESTS = ("manifest.workroom.json", "manifest.json")  # the first where the model left a second one itself
 _TYPES = {
     "image": {
         "png": "image/png",
@@ -65,11 +65,11 @@ class Artefact:
 
 def artefacts(folder: Path) -> list[Artefact]:
     """The regular files below a folder, by path. Links are not followed, and what is no file is left out."""
-    listed = _manifest(folder)
+    own, listed = _manifest(folder)
     found = []
     for path in _regular_files(folder):
         name = path.relative_to(folder).as_posix()
-        if name in _OWN and (name != "manifest.json" or "manifest.json" not in listed):
+        if name == own:
             continue
         size = path.lstat().st_size
         told = listed.get(name)
@@ -174,20 +174,19 @@ class _Styles(HTMLParser):
         self._text = None
 
 
-def _manifest(folder: Path) -> dict[str, tuple[int, str]]:
-    """Size and SHA-256 by path, as the run's manifest says."""
-    for name in reversed(_OWN):
+def _manifest(folder: Path) -> tuple[str | None, dict[str, tuple[int, str]]]:
+    """The name of the run's manifest, and what it says: size and SHA-256 by path. None and nothing without one."""
+    for name in _MANIFESTS:
         entries = read_json(folder / name).get("files")
         if isinstance(entries, list):
-            return {
-                entry["path"]: (entry["size"], entry["sha256"])
-                for entry in entries
-                if isinstance(entry, dict)
-                and isinstance(entry.get("path"), str)
-                and isinstance(entry.get("size"), int)
-                and isinstance(entry.get("sha256"), str)
-            }
-    return {}
+            told = [entry for entry in entries if isinstance(entry, dict) and _is_told(entry)]
+            return name, {entry["path"]: (entry["size"], entry["sha256"]) for entry in told}
+    return None, {}
+
+
+def _is_told(entry: dict[str, Any]) -> bool:
+    kinds = {"path": str, "size": int, "sha256": str}
+    return all(isinstance(entry.get(name), kind) for name, kind in kinds.items())
 
 
 def _regular_files(folder: Path) -> Iterator[Path]:

@@ -82,9 +82,8 @@ def content_policy(kind: Kind, *, served: bool, styles: Iterable[str] = ()) -> s
 def _shell(title: str) -> str:
     """What is there before the script runs, and all there is where none may run."""
     return (
-        f'<main id="page"><h1>{html.escape(one_line(title))}</h1><p id="opening">Opening …</p>'
-        "<noscript><p>This page needs scripts. All that it shows is in the page itself: it asks nothing of any "
-        "server.</p></noscript></main>\n"
+        f'<main id="page"><h1>{html.escape(one_line(title))}</h1><p id="opening">Opening … If this stays, scripts are '
+        "switched off: the page needs them to show what is in it. It asks nothing of any server.</p></main>\n"
     )
 
 

@@ -28,7 +28,7 @@ function rowHead(row, place, context) {
   if (row.in || row.out) facts.push(el("span", { title: "tokens in and out" }, `${short(row.in || 0)} → ${short(row.out || 0)} tokens`));
   if (row.model) facts.push(el("span", { title: "time of the model" }, `model ${seconds(row.model)}`));
   if (row.tool) facts.push(el("span", { title: "time of the tools" }, `tools ${seconds(row.tool)}`));
-  const marks = (row.marks || []).map((name) => el(`span.chip.${name}`, { title: "what the turn made use of" }, CAPABILITIES[name] || name));
+  const marks = (row.marks || []).map((name) => el("span.chip", { title: "what the turn made use of" }, CAPABILITIES[name] || name));
   const name = rowName(row, place);
   return el(
     "header.row-head",

@@ -106,6 +106,7 @@ function searchBar(context, show, hold) {
     const place = current >= 0 ? `${number(current + 1)} of ` : "";
     const count = total === 1 ? "1 hit" : `${number(total)} hits`;
     replace(told, query ? `${place}${count}${done ? "" : " …"}` : "");
+    for (const one of steps) one.hidden = !total;
   }
   function begin() {
     query = input.value;
@@ -147,6 +148,10 @@ function searchBar(context, show, hold) {
       input.blur();
     }
   });
-  const element = el("search.search", {}, input, told, button("↑", () => step(-1), { "aria-label": "Previous hit" }), button("↓", () => step(1), { "aria-label": "Next hit" }));
+  const steps = [
+    button("↑", () => step(-1), { "aria-label": "Previous hit", hidden: true }),
+    button("↓", () => step(1), { "aria-label": "Next hit", hidden: true }),
+  ];
+  const element = el("search.search", {}, input, told, steps);
   return { element, focus: () => input.select() || input.focus(), step };
 }
