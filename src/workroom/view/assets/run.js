@@ -158,7 +158,7 @@ function runHead(index, context, heading) {
     el(
       "section.task",
       { "aria-label": "Task" },
-      index.prompt !== index.title && [el("h2", {}, "Task"), textBlock(index.prompt, context, { kind: "prose", label: "task", lines: 8 })],
+      (typeof index.prompt !== "string" || index.prompt.trim() !== index.title) && [el("h2", {}, "Task"), textBlock(index.prompt, context, { kind: "prose", label: "task", lines: 8 })],
       documents(index.documents),
     ),
     index.answer !== undefined && el("section.answer", { "aria-label": "Answer" }, el("h2", {}, "Answer"), textBlock(index.answer, context, { kind: "prose", label: "answer", lines: 24 })),
@@ -170,9 +170,9 @@ function runHead(index, context, heading) {
       fact("Tokens out", usage.completion === undefined ? null : about + number(usage.completion), usage.reasoning ? `${number(usage.reasoning)} of them reasoning` : null),
       fact("Cost", index.cost === undefined ? null : `$${index.cost.toFixed(index.cost < 1 ? 4 : 2)}`),
       fact("Time", seconds(index.duration), index.model_seconds === undefined ? null : `model ${seconds(index.model_seconds)}, tools ${seconds(index.tool_seconds)}`),
-      fact("Model", index.model),
       fact("Mode", index.mode),
       fact("Network", index.sandbox && index.sandbox.network),
+      fact("Model", index.model),
     ),
     more(index),
   );

@@ -17,7 +17,7 @@ function timeline(rows, go) {
     ["Tokens out", "out", (value) => short(value)],
     ["Model", "model", seconds],
     ["Tools", "tool", seconds],
-  ];
+  ].filter(([, name]) => turns.some((row) => row[name]));
   const step = WIDTH / bars.length;
   const at = el("p.at", { role: "status" }, each > 1 ? `Each bar is the mean of ${each} turns.` : "A bar is a turn.");
   const strips = lanes.map(([label, name, told]) => {
