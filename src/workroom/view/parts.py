@@ -14,6 +14,8 @@ LONG: Final = 64 << 10  # characters of a text that is cut
 _HEAD: Final = 12 << 10  # characters of it that are shown from its beginning
 _TAIL: Final = 4 << 10  # and from its end
 _DEEPEST: Final = 50  # levels of lists and objects in arguments
+_NAME: Final = 200  # characters of a name
+_ARGUMENTS: Final = 50  # of a call that are told one by one
 _LINE: Final = 160  # characters of a summary
 _PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
@@ -57,16 +59,14 @@ class Cutter:
 def shown_event(event: "Event", cutter: Cutter) -> dict[str, Any]:
     """The event as JSON. Token ids and what only a provider understands are left out."""
     shown = event.model_dump(mode="python", exclude={"tokens", "provider", "images", "calls", "messages", "tools"})
-    for name in ("content", "reasoning", "observation", "text", "answer", "error"):
-        if isinstance(shown.get(name), str):
-            shown[name] = cutter.text(shown[name])
+    shown |= {name: cutter.text(value) for name, value in shown.items() if isinstance(value, str)}
     if event.type == "episode_started":
         shown["messages"] = [
-            {"role": str(message.get("role", "")), "content": cutter.value(message.get("content", ""))}
+            {"role": str(message.get("role", ""))[:_NAME], "content": cutter.value(message.get("content", ""))}
             for message in event.messages
             if not _deep(message)
         ]
-        shown["tools"] = [str(tool.get("function", tool).get("name", ""))[:200] for tool in event.tools]
+        shown["tools"] = [str(tool.get("function", tool).get("name", ""))[:_NAME] for tool in event.tools]
     elif event.type == "assistant":
         shown["calls"] = [_call(call, cutter) for call in event.calls]
     elif event.type == "tool":
@@ -118,9 +118,9 @@ def _deep(value: Any) -> bool:
 
 
 def _call(call: "Call", cutter: Cutter) -> dict[str, Any]:
-    """A call with its arguments by name, or as the text that they are where they are no JSON object."""
-    shown: dict[str, Any] = {"id": call.id, "name": call.name[:200]}
+    """A call with its arguments by name, or as the text that they are where they are no JSON object or very many."""
+    shown: dict[str, Any] = {"id": cutter.text(call.id), "name": call.name[:_NAME]}
     values = given(call.arguments)
-    if values is None:
+    if values is None or len(values) > _ARGUMENTS:
         return shown | {"raw": cutter.text(call.arguments)}
-    return shown | {"values": {name[:200]: cutter.value(value) for name, value in values.items()}}
+    return shown | {"values": {name[:_NAME]: cutter.value(value) for name, value in values.items()}}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 _MOST_DOCUMENTS: Final = 2000  # that are listed
 _TITLE: Final = 120  # characters
+_LONGEST: Final = 2000  # characters of a name or an error in the head
 _LIMITS = ("max_turns", "max_tokens", "max_cost", "max_time")
 _SETTINGS = ("network", "image", "style", "temperature", "seed", "tool_protocol")
 
@@ -129,15 +130,15 @@ class RunSource:
         answer = self._answer()
         settings = run.get("config") if isinstance(run.get("config"), dict) else {}
         facts: dict[str, Any] = {
-            "task": started.task if started else None,
+            "task": _short(started.task) if started else None,
             "prompt": cut(self._prompt(), "prompt"),
             "documents": _documents(run, started),
-            "model": started.model if started else run.get("model"),
-            "mode": started.mode if started else _setting(settings, "mode"),
+            "model": _short(started.model if started else run.get("model")),
+            "mode": started.mode if started else _short(_setting(settings, "mode")),
             "sandbox": _sandbox(run),
             "status": self._status(),
             "stop_reason": end.stop_reason if end else None,
-            "error": end.error if end else run.get("error"),
+            "error": _short(end.error if end else run.get("error")),
             "answer": None if answer is None else cut(answer, "answer"),
             "turns": end.turns if end else sum(row.kind == "turn" and not row.void for row in self.turns.rows),
             "usage": end.usage.model_dump() if end else None,
@@ -148,8 +149,8 @@ class RunSource:
             "started": run.get("started"),
             "limits": {name: _setting(settings, name) for name in _LIMITS},
             "settings": {name: _setting(settings, name) for name in _SETTINGS},
-            "versions": run.get("versions"),
-            "origin": run.get("imported_from"),
+            "versions": _told(run.get("versions")),
+            "origin": _told(run.get("imported_from")),
         }
         return {name: value for name, value in facts.items() if value is not None}
 
@@ -218,13 +219,18 @@ def _is_written(log: Path, run: dict[str, Any]) -> bool:
     return False
 
 
+def _short(value: Any) -> str | None:
+    """A text of the run's head, which nobody has made long in earnest."""
+    return value[:_LONGEST] if isinstance(value, str) else None
+
+
 def _documents(run: dict[str, Any], started: "EpisodeStarted | None") -> list[dict[str, Any]]:
     """Names of the documents, with sizes where the run tells them."""
     task = run.get("task")
     kept = task.get("documents") if isinstance(task, dict) else None
     told = kept if isinstance(kept, dict) else {}
     names = list(told) or (started.documents if started else [])
-    return [{"name": name, "size": _document_size(told.get(name))} for name in names[:_MOST_DOCUMENTS]]
+    return [{"name": _short(name), "size": _document_size(told.get(name))} for name in names[:_MOST_DOCUMENTS]]
 
 
 def _document_size(entry: Any) -> int | None:
@@ -242,11 +248,21 @@ def _setting(settings: Any, name: str) -> Any:
     return entry.get("value") if isinstance(entry, dict) else None
 
 
-def _sandbox(run: dict[str, Any]) -> dict[str, Any] | None:
+def _sandbox(run: dict[str, Any]) -> dict[str, str] | None:
     told = run.get("sandbox")
     if not isinstance(told, dict):
         return None
-    return {name: told.get(name) for name in ("backend", "image", "network", "notices")}
+    return _told({name: told.get(name) for name in ("backend", "image", "network", "notices")})
+
+
+def _told(values: Any) -> dict[str, str] | None:
+    """An object of run.json as texts by name; None where it is none."""
+    if not isinstance(values, dict):
+        return None
+    texts = {
+        name: "; ".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in values.items()
+    }
+    return {name[:_LONGEST]: text[:_LONGEST] for name, text in texts.items() if text}
 
 
 def _file_record(number: int, artefact: Artefact) -> dict[str, Any]:

@@ -41,6 +41,32 @@ function button(label, action, attributes) {
   return el("button", { type: "button", click: action, ...attributes }, label);
 }
 
+/* The first of very many elements, with a button that shows more of them. */
+function inParts(elements, most) {
+  let count = Math.min(most, elements.length);
+  const more = button("", () => {
+    more.before(...elements.slice(count, count + most));
+    count += most;
+    tell();
+  });
+  const tell = () => (count < elements.length ? replace(more, `Show more: ${number(elements.length - count)} are left`) : more.remove());
+  if (count === elements.length) return elements;
+  tell();
+  return [...elements.slice(0, count), more];
+}
+
+/* New children in the place of the old ones; what was opened stays open, and the focus where it was. */
+function renew(element, ...children) {
+  const name = (details) => $("summary", details)?.textContent.replace(/[\d,]+/g, "");
+  const open = new Set([...element.querySelectorAll("details[open]")].map(name));
+  const focused = document.activeElement?.tagName === "SUMMARY" && element.contains(document.activeElement) && name(document.activeElement.parentElement);
+  replace(element, ...children);
+  for (const details of element.querySelectorAll("details")) {
+    if (open.has(name(details))) details.open = true;
+    if (focused && focused === name(details)) $("summary", details).focus({ preventScroll: true });
+  }
+}
+
 const pause = (milliseconds = 0) => new Promise((done) => setTimeout(done, milliseconds));
 
 // Sources: where a page takes its data from. {index, chunk(name), text(name), blob(name, type), file(entry), address(entry)}

@@ -10,6 +10,7 @@ const REMINDERS = {
   resumed: "Reminder: the run went on in a new process",
   user: "Message",
 };
+const PARTS = 200; // of a row that are shown at first
 const NOT_RUN = { interrupted: "not run: interrupted", max_time: "not run: out of time", last_turn: "not run: out of time", cut_off: "not run: the call was cut off", same_again: "not run: the same call again" };
 
 function rowTitle(row) {
@@ -47,7 +48,9 @@ function rowHead(row, place, context) {
 const rowSummary = (row) => el("p.summary", {}, row.says && el("span", {}, row.says), row.does && el("code", {}, row.does));
 
 /* The events of a row as elements. */
-function rowBody(events, context) {
+const rowBody = (events, context) => inParts(rowParts(events, context).flat(Infinity).filter((part) => part), PARTS);
+
+function rowParts(events, context) {
   const parts = [];
   const results = new Map();
   for (const event of events) {
@@ -55,13 +58,15 @@ function rowBody(events, context) {
       parts.push(spoken(event, context));
       for (const call of event.calls) {
         const panel = callPanel(call, event.void, context);
-        if (!results.has(call.id)) results.set(call.id, []);
-        results.get(call.id).push(panel);
+        const id = plainText(call.id);
+        if (!results.has(id)) results.set(id, []);
+        results.get(id).push(panel);
+        panel.placed = true;
         parts.push(panel.element);
       }
     } else if (event.type === "tool") {
-      const panel = (results.get(event.call_id) || []).shift() || callPanel({ name: event.name, values: {} }, event.void, context);
-      if (!panel.element.isConnected && !parts.includes(panel.element)) parts.push(panel.element);
+      const panel = (results.get(plainText(event.call_id)) || []).shift() || callPanel({ name: plainText(event.name), values: {} }, event.void, context);
+      if (!panel.placed) parts.push(panel.element);
       panel.finish(event);
     } else {
       parts.push(note(event, context));
@@ -148,7 +153,7 @@ function editorBody(command, take, context) {
 
 /* The lines of a difference, folded where there are many. */
 function foldedLines(lines, label) {
-  const body = el("pre.difference", { tabindex: "0", role: "group", "aria-label": label });
+  const body = el("pre.difference", { role: "group", "aria-label": label });
   const block = el("div.text", {}, body);
   const most = 40;
   put(body, lines.slice(0, most));
@@ -204,7 +209,7 @@ function note(event, context) {
     return line(`${number(event.observations)} older observations were shortened${of}; all of them stand here in full.`);
   }
   if (event.type === "egress") {
-    return line(`Network: ${event.host}:${event.port}, ${event.verdict}; ${size(event.sent)} sent, ${size(event.received)} received`, event.verdict === "allowed" ? "" : ".bad");
+    return line(`Network: ${plainText(event.host)}:${event.port}, ${plainText(event.verdict)}; ${size(event.sent)} sent, ${size(event.received)} received`, event.verdict === "allowed" ? "" : ".bad");
   }
   if (event.type === "episode_resumed") {
     const again = event.replayed ? `; ${number(event.replayed)} calls were run again` : "";

@@ -1,6 +1,7 @@
 // The files that a run left, with previews that run nothing.
 
 const OPEN_AT_ONCE = 6; // files
+const LISTED = 100; // at first
 const TABLE = { rows: 200, columns: 40 };
 const TEXT = 4 << 20; // bytes of a text or an HTML file that is shown
 
@@ -13,7 +14,8 @@ function fileList(entries, source) {
       one.target.preview();
     }
   }, { rootMargin: "300px" });
-  return el("div.files", {}, entries.map((entry) => fileEntry(entry, source, watcher, entries.length <= OPEN_AT_ONCE)));
+  const open = entries.length <= OPEN_AT_ONCE;
+  return el("div.files", {}, inParts(entries.map((entry) => fileEntry(entry, source, watcher, open)), LISTED));
 }
 
 function fileEntry(entry, source, watcher, open) {

@@ -159,26 +159,26 @@ function rowList(root, context) {
     }
   }
 
-  /* Takes up rows that have come; those from `from` on are new or not as they were. */
+  /* Takes up rows that have come; those from `from` on are new or not as they were. The promise is done
+     when what is near is drawn. */
   function grow(from) {
     while (groups.length * index.chunk < index.rows.length) addGroup();
-    for (const group of groups.slice(Math.floor(from / index.chunk))) {
-      if (!group.filled) continue;
-      const before = group.element;
-      group.filled = null;
-      before.style.setProperty("min-height", `${before.offsetHeight}px`);
-      context.source.chunk(`turns-${group.place}`).then((chunk) => refresh(group, chunk, from), () => {});
-    }
+    return Promise.all(
+      groups.slice(Math.floor(from / index.chunk)).map(async (group) => {
+        if (!group.filled) return;
+        group.filled = context.source.chunk(`turns-${group.place}`);
+        await group.filled.then((chunk) => refresh(group, chunk, from), () => {});
+      }),
+    );
   }
 
   function refresh(group, chunk, from) {
     group.events = new Map(chunk.rows.map((row) => [row.row, row.events]));
-    group.filled = Promise.resolve();
     group.element.style.removeProperty("min-height");
     rowsOf(group).forEach((row, inner) => {
       const place = group.place * index.chunk + inner;
       const old = articleOf(place);
-      if (old && place < from) return;
+      if (old && place < from && $(".row-body", old).childElementCount) return;
       const fresh = article(row, place);
       if (old) old.replaceWith(fresh);
       else group.element.append(fresh);

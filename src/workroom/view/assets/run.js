@@ -86,11 +86,13 @@ function renderRun(root, source, options) {
     fold.textContent = folded ? "Open all" : "Close all";
     list.all(!folded);
   }
-  const bar = el("div.bar", { role: "toolbar", "aria-label": "This run" }, liveMark(index), search.element, button("?", () => showHelp(keys), { "aria-label": "Keys" }), top && themeButton());
+  const bar = el("div.bar", { role: "toolbar", "aria-label": "This run" }, button("Go to the conversation", () => goTo(0), { class: "skip" }), liveMark(index), search.element, button("?", () => showHelp(keys), { "aria-label": "Keys" }), top && themeButton());
   replace(root, bar, facts, strip, files, put(talk, el("div.talk-head", {}, el("h2", {}, "Conversation"), fold), rows));
+  let listed = "";
   function showFacts() {
-    replace(facts, runHead(index, context, top ? "h1" : "h2"));
-    replace(strip, timeline(index.rows, (place) => goTo(place, true)));
+    renew(facts, runHead(index, context, top ? "h1" : "h2"));
+    renew(strip, timeline(index.rows, (place) => goTo(place, true)));
+    if (listed === (listed = JSON.stringify(index.files))) return;
     const found = fileList(index.files, source);
     replace(files, found && el("h2", {}, `Files (${number(index.files.length)})`), found);
   }
@@ -136,8 +138,10 @@ async function follow(context, list, showFacts, mark, open) {
     const start = all.after;
     const kept = index.rows.slice(0, start);
     Object.assign(index, all, { rows: [...kept, ...all.rows] });
-    list.grow(start);
+    const atEnd = innerHeight + scrollY > document.documentElement.scrollHeight - 60;
+    const grown = list.grow(start);
     showFacts();
+    if (atEnd) grown.then(() => scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" }));
     const turn = index.rows.findLast((row) => row.kind === "turn")?.turn || 0;
     replace(mark, index.live ? `Live: turn ${turn}` : `Over: ${reasonText(index.stop_reason || index.status)}`);
   }
@@ -180,7 +184,7 @@ function runHead(index, context, heading) {
 
 const documents = (entries) =>
   entries && entries.length
-    ? el("details", {}, el("summary", {}, `${number(entries.length)} ${entries.length === 1 ? "document" : "documents"}`), el("ul.documents", {}, entries.map((entry) => el("li", {}, entry.name, entry.size !== null && el("span.facts", {}, size(entry.size))))))
+    ? el("details", {}, el("summary", {}, `${number(entries.length)} ${entries.length === 1 ? "document" : "documents"}`), el("ul.documents", {}, inParts(entries.map((entry) => el("li", {}, entry.name, el("span.facts", {}, size(entry.size)))), LISTED)))
     : null;
 
 function more(index) {
@@ -191,8 +195,8 @@ function more(index) {
     ["sandbox", index.sandbox && [index.sandbox.backend, index.sandbox.image].filter(Boolean).join(", ")],
     ...Object.entries(settings).map(([name, value]) => [name.replaceAll("_", " "), value]),
     ...Object.entries(index.versions || {}).map(([name, value]) => [`${name} version`, value]),
-    ["imported from", index.origin && JSON.stringify(index.origin)],
-    ["notices", index.sandbox && index.sandbox.notices && index.sandbox.notices.join("; ")],
+    ...Object.entries(index.origin || {}).map(([name, value]) => [`imported: ${name.replaceAll("_", " ")}`, value]),
+    ["notices", index.sandbox && index.sandbox.notices],
   ].filter(([, value]) => value !== null && value !== undefined && value !== "");
   return el("details", {}, el("summary", {}, "Settings and versions"), el("dl.arguments", {}, told.map(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))])));
 }

@@ -62,7 +62,7 @@ function beginning(text, lines, most = 3000) {
 function textBlock(value, context, options) {
   const { kind = "plain", lines = FOLD, label = "text", paint = shown } = options || {};
   const long = typeof value === "object" && value !== null;
-  const body = el(`pre.${kind}`, { tabindex: "0", role: "group", "aria-label": label });
+  const body = el(`pre.${kind}`, { role: "group", "aria-label": label });
   const full = async () => (long ? context.source.text(value.chunk) : value);
   const block = el("div.text", {}, body, button("Copy", async () => copy(harmless(await full()), label), { class: "copy", "aria-label": `Copy the ${label}` }));
   const tools = el("div.tools");
