@@ -24,19 +24,37 @@ function timeline(rows, go) {
     const values = bars.map((bar) => sum(bar, name));
     const most = Math.max(...values);
     const path = values.map((value, place) => bar(place * step, step, most ? (value / most) * (LANE - 2) : 0)).join("");
-    const picture = vector("svg", { viewBox: `0 0 ${WIDTH} ${LANE}`, preserveAspectRatio: "none", role: "img", "aria-label": `${label} of each turn, at most ${told(most)}` }, vector("path", { d: path || "M0 0", class: `bar ${name}` }));
+    const picture = vector(
+      "svg",
+      {
+        viewBox: `0 0 ${WIDTH} ${LANE}`,
+        preserveAspectRatio: "none",
+        role: "img",
+        "aria-label": `${label} of each turn, at most ${told(most)}`,
+      },
+      vector("path", { d: path || "M0 0", class: `bar ${name}` }),
+    );
     const place = (event) => {
       const box = picture.getBoundingClientRect();
       return Math.max(0, Math.min(bars.length - 1, Math.floor(((event.clientX - box.left) / box.width) * bars.length)));
     };
     picture.addEventListener("mousemove", (event) => replace(at, said(bars[place(event)], lanes, sum)));
     picture.addEventListener("click", (event) => go(bars[place(event)][0].place));
-    return el("div.lane", {}, el("span.lane-name", {}, label), picture, el("span.lane-most", { title: "the most of a bar" }, told(most)));
+    return el(
+      "div.lane",
+      {},
+      el("span.lane-name", {}, label),
+      picture,
+      el("span.lane-most", { title: "the most of a bar" }, told(most)),
+    );
   });
   return el("div.timeline", {}, strips, at, figures(turns, go));
 }
 
-const bar = (x, width, height) => (height > 0 ? `M${x.toFixed(2)} ${LANE}v-${Math.max(1, height).toFixed(2)}h${(width * (width > 4 ? 0.8 : 1)).toFixed(2)}V${LANE}z` : "");
+const bar = (x, width, height) =>
+  height > 0
+    ? `M${x.toFixed(2)} ${LANE}v-${Math.max(1, height).toFixed(2)}h${(width * (width > 4 ? 0.8 : 1)).toFixed(2)}V${LANE}z`
+    : "";
 
 function said(turns, lanes, sum) {
   const last = turns[turns.length - 1].turn;
@@ -51,14 +69,34 @@ function figures(turns, go) {
     el(
       "tr",
       {},
-      el("th", { scope: "row" }, button(`Turn ${turn.turn}`, () => go(turn.place))),
-      [number(turn.in || 0), number(turn.cached || 0), number(turn.out || 0), seconds(turn.model || 0), seconds(turn.tool || 0)].map((value) => el("td", {}, value)),
+      el(
+        "th",
+        { scope: "row" },
+        button(`Turn ${turn.turn}`, () => go(turn.place)),
+      ),
+      [
+        number(turn.in || 0),
+        number(turn.cached || 0),
+        number(turn.out || 0),
+        seconds(turn.model || 0),
+        seconds(turn.tool || 0),
+      ].map((value) => el("td", {}, value)),
       el("td", {}, (turn.tools || []).join(", ")),
     );
   details.addEventListener("toggle", () => {
     if (place.childElementCount) return;
-    const head = ["Turn", "Tokens in", "Cached", "Tokens out", "Model", "Tools", "Calls"].map((name) => el("th", { scope: "col" }, name));
-    place.append(el("table.figures", {}, el("caption.unseen", {}, "Tokens and time of each turn"), el("thead", {}, el("tr", {}, head)), el("tbody", {}, turns.map(row))));
+    const head = ["Turn", "Tokens in", "Cached", "Tokens out", "Model", "Tools", "Calls"].map((name) =>
+      el("th", { scope: "col" }, name),
+    );
+    place.append(
+      el(
+        "table.figures",
+        {},
+        el("caption.unseen", {}, "Tokens and time of each turn"),
+        el("thead", {}, el("tr", {}, head)),
+        el("tbody", {}, turns.map(row)),
+      ),
+    );
   });
   return details;
 }
