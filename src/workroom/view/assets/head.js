@@ -19,7 +19,8 @@ function runHead(index, context, heading) {
   const how = index.stop_reason
     ? reasonText(index.stop_reason)
     : { running: "Running", killed: "Cut short" }[index.status] || index.status;
-  const kind = index.stop_reason === "submitted" ? "good" : index.status === "running" ? "going" : "bad";
+  const failed = ["model_error", "sandbox_error"].includes(index.stop_reason) || index.status === "failed";
+  const kind = index.stop_reason === "submitted" ? "good" : failed ? "bad" : "going";
   const usage = index.usage || {};
   const fact = (name, value, title) =>
     value === null || value === undefined || value === ""
@@ -55,12 +56,12 @@ function runHead(index, context, heading) {
         "section.answer",
         { "aria-label": "Answer" },
         el("h2", {}, "Answer"),
-        textBlock(index.answer, context, { kind: "prose", label: "answer", lines: 24 }),
+        textBlock(index.answer, context, { kind: "prose", label: "answer", lines: 12 }),
       ),
     el(
       "dl.figures-of-run",
       {},
-      fact("Turns", `${number(index.turns)}${limit("max_turns")}`),
+      fact("Turns", `${number(index.turns)}${index.mode === "llm" ? "" : limit("max_turns")}`),
       fact(
         "Tokens in",
         usage.prompt === undefined ? null : about + number(usage.prompt),

@@ -3,11 +3,12 @@
 const BARS = 400; // at most; of more turns, several share a bar
 const WIDTH = 1000;
 const LANE = 44;
+const WIDEST = 60; // of WIDTH, for a bar
 
 /* `rows`: of the index. `go(place)`: shows a row. */
 function timeline(rows, go) {
   const turns = rows.map((row, place) => ({ ...row, place })).filter((row) => row.kind === "turn" && !row.void);
-  if (!turns.length) return null;
+  if (turns.length < 2) return null;
   const each = Math.ceil(turns.length / BARS);
   const bars = [];
   for (let start = 0; start < turns.length; start += each) bars.push(turns.slice(start, start + each));
@@ -18,7 +19,7 @@ function timeline(rows, go) {
     ["Model", "model", seconds],
     ["Tools", "tool", seconds],
   ].filter(([, name]) => turns.some((row) => row[name]));
-  const step = WIDTH / bars.length;
+  const step = Math.min(WIDTH / bars.length, WIDEST);
   const at = el("p.at", { role: "status" }, each > 1 ? `Each bar is the mean of ${each} turns.` : "A bar is a turn.");
   const strips = lanes.map(([label, name, told]) => {
     const values = bars.map((bar) => sum(bar, name));
@@ -36,7 +37,10 @@ function timeline(rows, go) {
     );
     const place = (event) => {
       const box = picture.getBoundingClientRect();
-      return Math.max(0, Math.min(bars.length - 1, Math.floor(((event.clientX - box.left) / box.width) * bars.length)));
+      return Math.min(
+        bars.length - 1,
+        Math.max(0, Math.floor((((event.clientX - box.left) / box.width) * WIDTH) / step)),
+      );
     };
     picture.addEventListener("mousemove", (event) => replace(at, said(bars[place(event)], lanes, sum)));
     picture.addEventListener("click", (event) => go(bars[place(event)][0].place));
