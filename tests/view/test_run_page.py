@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -10,8 +11,11 @@ from playwright.sync_api import Locator, Page, expect
 from tests.view import runs
 from tests.view.conftest import Watched
 from workroom.analysis.capabilities import usage
-from workroom.trajectory import load_events
+from workroom.trajectory import Egress, load_events
 from workroom.view import run_page
+
+if TYPE_CHECKING:
+    from workroom.trajectory import Event
 
 pytestmark = pytest.mark.xdist_group("browser")
 Open = Callable[..., Watched]
@@ -100,6 +104,18 @@ def test_edits_are_differences(rich: Path, open_page: Open) -> None:
     ]
     assert replace.locator(".line.same").count() == 2
     expect(insert).to_contain_text("# the heading is no row")
+
+
+def test_very_many_parts_come_in_parts(tmp_path: Path, open_page: Open) -> None:
+    asked: list[Event] = [Egress(host=f"host-{number}", port=443, verdict="refused") for number in range(450)]
+    run = runs.write_run(tmp_path / "run", [runs.begun(), *runs.bash(1, "crawl", "done"), *asked, runs.ended()])
+    row = go(open_page(run_page.write(run, tmp_path / "page.html")).page, "turn-1")
+    notes = row.locator("p.note")
+    expect(notes).to_have_count(199)  # with the call there are 200 parts
+    row.get_by_role("button", name="Show more: 251 are left").click()
+    row.get_by_role("button", name="Show more: 51 are left").click()
+    expect(notes).to_have_count(450)
+    expect(row.get_by_role("button", name="Show more")).to_have_count(0)
 
 
 def test_words_of_a_changed_line_are_marked(tmp_path: Path, open_page: Open) -> None:
