@@ -46,11 +46,11 @@ class RunSource:
         """Reads what is new, and says whether anything is."""
         before = self._run, self.alive
         if not self.turns.log.is_file():
-            raise ConfigError(
-                f"there is no run in {self.directory}: it has no events.jsonl; name the directory of a run"
-            )
+            raise ConfigError(f"there is no run in {self.directory} (no events.jsonl); name the directory of a run")
         try:
             self._run = read_json(self.directory / "run.json")
+            if before[0].get("started") != self._run.get("started"):  # another run took the place of this one
+                self.turns = Turns(self.turns.log)
             self.alive = _is_written(self.turns.log, self._run)
             grown = self.turns.advance(ended=not self.alive)
         except OSError as error:
