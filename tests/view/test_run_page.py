@@ -268,6 +268,22 @@ def test_search_finds_what_is_folded_and_far_away(long: Path, open_page: Open) -
     expect(page.locator("#turn-29")).to_be_in_viewport()
 
 
+IN_VIEW = """() => [...(CSS.highlights.get("here") || [])].some((range) => {
+  const box = range.getBoundingClientRect();
+  return box.top > 90 && box.bottom < innerHeight;
+})"""
+
+
+def test_a_hit_in_the_middle_of_a_long_output_is_in_view(rich: Path, open_page: Open) -> None:
+    page = open_page(rich, viewport={"width": 360, "height": 700}).page
+    page.keyboard.press("/")
+    page.keyboard.type("249  pump-4")
+    expect(page.locator(".count")).to_have_text("1 hit")
+    page.keyboard.press("Enter")
+    expect(page.locator("#turn-2 pre.output")).to_contain_text("249  pump-4")
+    page.wait_for_function(IN_VIEW)
+
+
 def test_keys(long: Path, open_page: Open) -> None:
     page = open_page(long).page
     current = page.locator(".row.current")

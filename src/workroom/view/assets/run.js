@@ -48,7 +48,7 @@ function renderRun(root, source, options) {
     for (const block of element?.querySelectorAll(".text") || []) block.unfold?.();
     return element;
   };
-  const search = searchBar(context, unfolded, (element, block) => list.hold(element, block));
+  const search = searchBar(context, unfolded, (place) => list.hold(place));
   const nearest = () => {
     if (list.current() >= 0 && (!list.moved() || isSeen(list.article(list.current())))) return list.current();
     const seen = [...rows.querySelectorAll(".row")].find((row) => row.getBoundingClientRect().bottom > 120);
