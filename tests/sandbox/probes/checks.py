@@ -18,7 +18,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import pytest
+from playwright.sync_api import sync_playwright
 
 from tests.cli.command import SUBMIT, bash, script, workroom
 from tests.sandbox.probes.harness import LIMITS, Scene, attack_elsewhere
@@ -26,6 +26,7 @@ from tests.sandbox.test_contract import is_running, wait_until
 from tests.sandbox.test_kills import own_mounts
 from tests.tools.helpers import use
 from tests.trajectory.helpers import episode
+from tests.view.conftest import CHROMIUM
 from workroom.cli.live import View
 from workroom.cli.text import harmless
 from workroom.errors import TransferError
@@ -38,6 +39,7 @@ from workroom.tools import Observation
 from workroom.tools.bash import BashTool
 from workroom.tools.editor import EditorTool
 from workroom.trajectory import RunDirectory, ToolFinished, load_events
+from workroom.view.run_page import write as write_page
 
 MEBIBYTE = 1 << 20
 Check = Callable[[Scene, str], Awaitable[None]]
@@ -533,7 +535,32 @@ async def terminal_clean(scene: Scene, text: str) -> None:
 
 
 async def html_escaped(scene: Scene, _: str) -> None:
-    pytest.skip("there is no HTML view of a trajectory yet")
+    """The page of the run shows the output as text, runs nothing of it and asks nothing of anybody."""
+    observation = await _observed(scene)
+    run = scene.folder / "viewed"
+    with RunDirectory.create(run, {}) as directory:
+        for event in [*episode()[:5], _finished(observation)]:
+            directory.record(event)
+        directory.finish()
+    shown = await asyncio.to_thread(_shown_by_a_browser, write_page(run, scene.folder / "page.html"))
+    assert shown == (observation.text.replace("\r\n", "\n"), [], [])
+
+
+def _shown_by_a_browser(page: Path) -> tuple[str, list[str], list[str]]:
+    """The output in the page, what dialogs it opened, and what it asked for beyond itself."""
+    dialogs: list[str] = []
+    requests: list[str] = []
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        tab = chromium.new_page()
+        tab.on("dialog", lambda dialog: dialogs.append(dialog.message))
+        tab.on("request", lambda request: requests.append(request.url))
+        tab.goto(page.as_uri())
+        tab.locator("pre.output").first.wait_for(state="attached")
+        text = tab.locator("pre.output").first.text_content()
+        assert tab.title() == "Do it\\u{0}."
+        chromium.close()
+    return text or "", dialogs, [url for url in requests if not url.startswith(page.as_uri())]
 
 
 async def prompt_escaped(scene: Scene, _: str) -> None:

@@ -1,0 +1,237 @@
+// The conversation as a list of which only what is near the window is in the document.
+
+const HEIGHT = { open: 320, closed: 84 }; // pixels of a row that nobody has seen yet
+
+const HOLD = 4000; // milliseconds
+const SCROLLS = new Set(["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End", " "]);
+
+/* Fills `root` with the rows of the index. `context`: source, index, closed (rows), address. Gives {go, hold, toggle,
+   current, grow, all, article, close}. A group of rows is one chunk; a group that is far away keeps its height and nothing else. */
+function rowList(root, context) {
+  const { index } = context;
+  const groups = [];
+  const urls = new Map(); // of pictures, by group element
+  let current = -1;
+  let held = null; // gives what stays in view while other rows come in, until one moves oneself: an element or a range
+  let release = 0;
+  const settle = () => {
+    const place = held && held();
+    if (place instanceof Range) center(place);
+    else if (place) place.scrollIntoView({ block: "start", behavior: "instant" });
+  };
+  let moved = true;
+  const letGo = (event) => {
+    if (event.type === "keydown" && !SCROLLS.has(event.key)) return;
+    held = null;
+    moved = true;
+  };
+  const moves = ["wheel", "touchmove", "pointerdown", "keydown"];
+  moves.forEach((name) => addEventListener(name, letGo, { passive: true, capture: true }));
+  const holder = new ResizeObserver(settle);
+  holder.observe(root);
+  const watcher = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) {
+        const group = groups[Number(entry.target.dataset.group)];
+        group.near = entry.isIntersecting;
+        if (group.near) fill(group);
+        else if (entry.target.isConnected) empty(group);
+      }
+    },
+    { rootMargin: "1500px 0px" },
+  );
+
+  function begin() {
+    for (let start = 0; start < index.rows.length; start += index.chunk) addGroup();
+  }
+
+  function addGroup() {
+    const place = groups.length;
+    const element = el("div.group", { "data-group": place });
+    groups.push({ place, element, near: false, filled: null, height: 0 });
+    rest(groups[place]);
+    root.append(element);
+    watcher.observe(element);
+  }
+
+  const rowsOf = (group) => index.rows.slice(group.place * index.chunk, (group.place + 1) * index.chunk);
+
+  function rest(group) {
+    const guess = rowsOf(group).reduce(
+      (sum, _, place) => sum + (context.closed.has(group.place * index.chunk + place) ? HEIGHT.closed : HEIGHT.open),
+      0,
+    );
+    group.element.style.setProperty("min-height", `${group.height || guess}px`);
+  }
+
+  /* The rows of a group in the document; the promise is done when their events are there, too. */
+  function fill(group) {
+    if (group.filled) return group.filled;
+    const rows = rowsOf(group);
+    const first = group.place * index.chunk;
+    const articles = rows.map((row, place) => article(row, first + place));
+    replace(group.element, articles);
+    const mine = context.source.chunk(`turns-${group.place}`).then(
+      (chunk) => {
+        if (group.filled !== mine) return;
+        group.events = new Map(chunk.rows.map((row) => [row.row, row.events]));
+        articles.forEach((element, place) => showBody(element, first + place, group));
+        group.element.style.removeProperty("min-height");
+      },
+      (error) =>
+        articles.forEach((element) =>
+          replace($(".row-body", element), el("p.note.bad", {}, `This part cannot be shown: ${error.message}`)),
+        ),
+    );
+    group.filled = mine;
+    return mine;
+  }
+
+  function empty(group) {
+    if (!group.filled || group.element.contains(document.activeElement)) return;
+    group.height = group.element.offsetHeight;
+    group.filled = group.events = null;
+    group.element.replaceChildren();
+    (urls.get(group) || []).forEach((url) => URL.revokeObjectURL(url));
+    urls.delete(group);
+    rest(group);
+  }
+
+  function article(row, place) {
+    const name = rowTitle(row);
+    const element = el("article.row", {
+      id: rowName(row, place),
+      tabindex: "-1",
+      "aria-label": name,
+      "data-row": place,
+    });
+    if (row.void) element.classList.add("void");
+    if (place === current) element.classList.add("current");
+    return put(element, rowHead(row, place, context), el("div.row-body"));
+  }
+
+  function showBody(element, place, group) {
+    const body = $(".row-body", element);
+    if (context.closed.has(place)) replace(body, rowSummary(index.rows[place]));
+    else replace(body, rowBody((group.events && group.events.get(place)) || [], context));
+  }
+
+  const groupOf = (place) => groups[Math.floor(place / index.chunk)];
+  const articleOf = (place) => $(`[data-row="${place}"]`, groupOf(place).element);
+
+  function hold(place) {
+    held = place;
+    moved = false;
+    clearTimeout(release);
+    release = setTimeout(() => (held = null), HOLD);
+    settle();
+  }
+
+  /* Brings a row to the top of the window, with its events. */
+  async function go(place, options) {
+    const { focus = true } = options || {};
+    const group = groupOf(place);
+    if (!group) return null;
+    if (current >= 0 && groupOf(current)) articleOf(current)?.classList.remove("current");
+    current = place;
+    const done = fill(group);
+    hold(() => articleOf(place));
+    await done;
+    settle();
+    if (current !== place) return null;
+    const element = articleOf(place);
+    element?.classList.add("current");
+    if (focus) element?.focus({ preventScroll: true });
+    return element;
+  }
+
+  function toggle(place, wanted) {
+    const closed = wanted === undefined ? !context.closed.has(place) : !wanted;
+    if (closed) context.closed.add(place);
+    else context.closed.delete(place);
+    redraw(place);
+  }
+
+  function redraw(place) {
+    const group = groupOf(place);
+    const old = group.filled && articleOf(place);
+    if (!old) return;
+    const focused = old.contains(document.activeElement);
+    const fresh = article(index.rows[place], place);
+    old.replaceWith(fresh);
+    showBody(fresh, place, group);
+    if (focused) fresh.focus({ preventScroll: true });
+  }
+
+  /* Opens or closes every row. */
+  function all(open) {
+    context.closed.clear();
+    if (!open) index.rows.forEach((_, place) => context.closed.add(place));
+    for (const group of groups) {
+      group.height = 0;
+      if (group.filled) rowsOf(group).forEach((_, place) => redraw(group.place * index.chunk + place));
+      else rest(group);
+    }
+  }
+
+  /* Takes up rows that have come; those from `from` on are new or not as they were. The promise is done
+     when what is near is drawn. */
+  function grow(from) {
+    while (groups.length * index.chunk < index.rows.length) addGroup();
+    return Promise.all(
+      groups.slice(Math.floor(from / index.chunk)).map(async (group) => {
+        if (!group.filled) return;
+        group.filled = context.source.chunk(`turns-${group.place}`);
+        await group.filled.then(
+          (chunk) => refresh(group, chunk, from),
+          () => {},
+        );
+      }),
+    );
+  }
+
+  function refresh(group, chunk, from) {
+    group.events = new Map(chunk.rows.map((row) => [row.row, row.events]));
+    group.element.style.removeProperty("min-height");
+    rowsOf(group).forEach((row, inner) => {
+      const place = group.place * index.chunk + inner;
+      const old = articleOf(place);
+      if (old && place < from && $(".row-body", old).childElementCount) return;
+      const fresh = article(row, place);
+      if (old) old.replaceWith(fresh);
+      else group.element.append(fresh);
+      showBody(fresh, place, group);
+    });
+  }
+
+  function close() {
+    watcher.disconnect();
+    holder.disconnect();
+    moves.forEach((name) => removeEventListener(name, letGo, { capture: true }));
+  }
+
+  context.toggle = toggle;
+  context.show = (image, blob) => {
+    const url = URL.createObjectURL(blob);
+    image.src = url;
+    const group = groups[Number(image.closest(".group")?.dataset.group)];
+    if (group) urls.set(group, [...(urls.get(group) || []), url]);
+  };
+  begin();
+  return { go, hold, toggle, all, grow, article: articleOf, current: () => current, moved: () => moved, close };
+}
+
+/* Brings a range to the middle of what scrolls around it. */
+function center(range) {
+  if (!range.startContainer.isConnected) return;
+  let scroller = range.startContainer.parentElement;
+  while (
+    scroller &&
+    !(scroller.scrollHeight > scroller.clientHeight && /auto|scroll/.test(getComputedStyle(scroller).overflowY))
+  ) {
+    scroller = scroller.parentElement;
+  }
+  const view = scroller ? scroller.getBoundingClientRect() : { top: 0, height: innerHeight };
+  const box = range.getBoundingClientRect();
+  (scroller || document.scrollingElement).scrollBy({ top: box.top - view.top - view.height / 2, behavior: "instant" });
+}

@@ -1,0 +1,127 @@
+"""Events as they are shown: without what nobody reads, and with long texts cut."""
+
+import base64
+import binascii
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from workroom.trajectory.reader import without_surrogates
+
+if TYPE_CHECKING:
+    from workroom.trajectory.events import Call, Event
+
+LONG: Final = 64 << 10  # characters of a text that is cut
+_HEAD: Final = 12 << 10  # characters of it that are shown from its beginning
+_TAIL: Final = 4 << 10  # and from its end
+_DEEPEST: Final = 50  # levels of lists and objects in arguments
+_NAME: Final = 200  # characters of a name
+_ARGUMENTS: Final = 50  # of a call that are told one by one
+_LINE: Final = 160  # characters of a summary
+_LEFT_OUT = {"tokens", "provider", "sandbox", "messages", "tools", "calls", "facts", "images"}  # or told otherwise
+_PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+
+
+def cut(text: str, chunk: str) -> Any:
+    """The text, or what stands for a long one: its beginning, its end, and the name of the chunk with the whole."""
+    if len(text) <= LONG:
+        return text
+    return {"head": text[:_HEAD], "tail": text[-_TAIL:], "length": len(text), "chunk": chunk}
+
+
+class Cutter:
+    """Cuts the long texts of one event, and numbers them. `long` are their full texts, in order."""
+
+    def __init__(self, row: int, event: int) -> None:
+        self._place = f"{row}-{event}"
+        self.long: list[str] = []
+
+    def text(self, text: str) -> Any:
+        """The text, or what stands for a long one, see `cut`."""
+        if len(text) > LONG:
+            self.long.append(text)
+        return cut(text, f"text-{self._place}-{len(self.long) - 1}")
+
+    def value(self, value: Any) -> Any:
+        """A JSON value with the texts in it cut; one that is large without a long text becomes a text."""
+        if isinstance(value, str):
+            return self.text(value)
+        written = json.dumps(value, ensure_ascii=False)
+        return value if len(written) <= LONG else self.text(written)
+
+    def picture(self, number: int, media_type: str, data: str) -> dict[str, Any]:
+        """What stands for the `number`-th picture of the event. `bytes`: its size."""
+        return {
+            "media_type": media_type if media_type in _PICTURES else "application/octet-stream",
+            "bytes": len(data) * 3 // 4,
+            "chunk": f"image-{self._place}-{number}",
+        }
+
+
+def shown_event(event: "Event", cutter: Cutter) -> dict[str, Any]:
+    """The event as JSON. Token ids and what only a provider understands are left out."""
+    shown = event.model_dump(mode="python", exclude=_LEFT_OUT)
+    shown |= {name: cutter.text(value) for name, value in shown.items() if isinstance(value, str)}
+    if event.type == "episode_started":
+        shown["messages"] = [
+            {"role": str(message.get("role", ""))[:_NAME], "content": cutter.value(message.get("content", ""))}
+            for message in event.messages
+            if not _deep(message)
+        ]
+        shown["tools"] = [str(tool.get("function", tool).get("name", ""))[:_NAME] for tool in event.tools]
+    elif event.type == "assistant":
+        shown["calls"] = [_call(call, cutter) for call in event.calls]
+    elif event.type == "tool":
+        shown["facts"] = {} if _deep(event.facts) else cutter.value(event.facts)
+        shown["images"] = [
+            cutter.picture(number, picture.media_type, picture.data) for number, picture in enumerate(event.images)
+        ]
+    return shown
+
+
+def given(arguments: str) -> dict[str, Any] | None:
+    """The arguments of a call by name, None where they are no JSON object, or nested too deeply to be shown."""
+    try:
+        values = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return None
+    return without_surrogates(values) if isinstance(values, dict) and not _deep(values) else None
+
+
+def picture_bytes(data: str) -> bytes:
+    """The bytes of a picture, none where it is damaged."""
+    try:
+        return base64.b64decode(data)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def first_line(text: str | None) -> str:
+    """The first line of a text that is not blank, cut."""
+    for line in (text or "")[:LONG].splitlines():
+        if line.strip():
+            return line.strip()[:_LINE]
+    return ""
+
+
+def _deep(value: Any) -> bool:
+    """Whether lists and objects are nested more deeply than anybody would write them."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _call(call: "Call", cutter: Cutter) -> dict[str, Any]:
+    """A call with its arguments by name, or as the text that they are where they are no JSON object or very many."""
+    shown: dict[str, Any] = {"id": cutter.text(call.id), "name": call.name[:_NAME]}
+    values = given(call.arguments)
+    if values is None or len(values) > _ARGUMENTS:
+        return shown | {"raw": cutter.text(call.arguments)}
+    return shown | {"values": {name[:_NAME]: cutter.value(value) for name, value in values.items()}}

@@ -1,0 +1,151 @@
+"""The page of a run for everyone: names, contrast, keyboard, narrow windows, both themes, paper."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.view import runs
+from tests.view.conftest import Watched
+from workroom.view import run_page
+
+pytestmark = pytest.mark.xdist_group("browser")
+Open = Callable[..., Watched]
+LEAST = 4.5  # contrast of text
+WEAK = """least => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const parts = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const ground = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const found = parts(getComputedStyle(at).backgroundColor);
+      if (found[3] === 255) return found;
+      if (found[3] !== 0) throw new Error("a ground that lets through");
+    }
+    return [255, 255, 255, 255];
+  };
+  const light = (colour) => {
+    const linear = (p) => (p <= 0.04045 ? p / 12.92 : ((p + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = colour.slice(0, 3).map((part) => linear(part / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const weak = [];
+  let count = 0;
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    const seen = element.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+    if (!own || !seen || element.closest(".unseen, script, style")) continue;
+    count++;
+    const [a, b] = [light(parts(getComputedStyle(element).color)), light(ground(element))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < least) weak.push([element.className || element.tagName, element.textContent.slice(0, 30), contrast]);
+  }
+  return [count, weak];
+}"""
+NAMED = "button, a, input, iframe, img, audio, summary, [role]"
+UNNAMED = """named => [...document.querySelectorAll(named)].filter((element) => {
+  const said = element.getAttribute("aria-label") || element.title || element.alt || element.textContent;
+  return !said.trim() && element.getAttribute("role") !== "status" && !element.closest("[aria-hidden]");
+}).map((element) => element.outerHTML.slice(0, 80))"""
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("rich")
+    events = runs.rich()
+    events[2].content = "A bell\x07 and a mark\u202e."  # type: ignore[union-attr]
+    return run_page.write(runs.write_run(place / "run", events, runs.files()), place / "run.html")
+
+
+def all_rows(page: Page) -> None:
+    """Every row and preview is there."""
+    expect(page.locator("#row-11 .row-body > *").first).to_be_attached()
+    for entry in page.locator(".file").all():
+        entry.scroll_into_view_if_needed()
+    page.get_by_role("button", name="Show report/report.html").click()
+    expect(page.locator("iframe")).to_be_attached()
+    page.get_by_text("Settings and versions").click()
+    page.get_by_text("The figures as a table").click()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_contrast(rich: Path, open_page: Open, theme: Any) -> None:
+    page = open_page(rich, color_scheme=theme).page
+    all_rows(page)
+    count, weak = page.evaluate(WEAK, LEAST)
+    assert count > 150
+    assert weak == []
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(252, 252, 251)") is (theme == "light")
+
+
+def test_everything_has_a_name(rich: Path, open_page: Open) -> None:
+    page = open_page(rich).page
+    all_rows(page)
+    assert page.evaluate(UNNAMED, NAMED) == []
+    headings = page.locator("h1, h2, h3, h4").all()
+    levels = [int(heading.evaluate("heading => heading.tagName")[1]) for heading in headings]
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels)), levels
+    expect(page.get_by_role("main")).to_have_count(1)
+    expect(page.get_by_role("search")).to_have_count(1)
+    for name in ("Task", "Answer", "Timeline", "Files", "Conversation"):
+        expect(page.get_by_role("region", name=name, exact=True)).to_have_count(1)
+
+
+def test_the_switch_of_colours_is_kept(rich: Path, open_page: Open) -> None:
+    page = open_page(rich, color_scheme="dark").page
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(ground)
+    page.get_by_role("button", name="Colours: auto").click()
+    assert page.evaluate(ground) != dark
+    page.reload()
+    expect(page.get_by_role("button", name="Colours: light")).to_be_visible()
+    page.get_by_role("button", name="Colours: light").click()
+    assert page.evaluate(ground) == dark
+
+
+def test_tab_shows_where_it_is(rich: Path, open_page: Open) -> None:
+    page = open_page(rich).page
+    expect(page.locator(".row").first).to_be_attached()
+    seen = set()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        told = page.evaluate(
+            "[document.activeElement.outerHTML.slice(0, 90), getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        assert told[1] == "solid", told
+        seen.add(told[0])
+    assert len(seen) >= 10
+
+
+def test_narrow_windows(rich: Path, open_page: Open) -> None:
+    page = open_page(rich, viewport={"width": 360, "height": 700}).page
+    all_rows(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    boxes = [element.bounding_box() for element in page.locator(".row, .panel, .file").all()]
+    assert max(box["x"] + box["width"] for box in boxes if box) <= 360
+    page.evaluate("location.hash = 'turn-3'")
+    expect(page.locator("#turn-3 pre.difference").first).to_be_in_viewport()
+
+
+def test_on_paper(rich: Path, open_page: Open) -> None:
+    page = open_page(rich).page
+    all_rows(page)
+    page.emulate_media(media="print")
+    expect(page.get_by_role("search")).to_be_hidden()
+    expect(page.locator("#turn-1 .row-head button").first).to_be_hidden()
+    expect(page.locator("#turn-1 pre.command")).to_be_visible()
+
+
+def test_without_scripts_it_says_so(rich: Path, open_page: Open) -> None:
+    page = open_page(rich, java_script_enabled=False).page
+    expect(page.get_by_role("heading", level=1)).to_have_text(runs.PROMPT)
+    expect(page.get_by_text("scripts are switched off")).to_be_visible()
