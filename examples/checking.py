@@ -20,7 +20,7 @@ class Wrong(Exception):
 
 
 def main(criteria: Sequence[Criterion], arguments: Sequence[str] | None = None) -> int:
-    """Says for each criterion `ok` or `NO` and why; 0 where all are met, 1 where one is not, 2 where there is no run."""
+    """Says for each criterion `ok` or `NO` and why; 0: all are met, 1: one is not, 2: there is no run."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if len(arguments) != 1 or not Path(arguments[0]).is_dir():
         print("usage: python check.py RUN_DIR, the directory that `workroom run -o RUN_DIR` wrote", file=sys.stderr)

@@ -127,14 +127,14 @@ def right() -> dict[str, float]:
 
 
 def results(run: Path, names: Sequence[str]) -> str:
-    """Raises Wrong where a number of `results.json` is off by more than a thousandth of itself."""
+    """Raises Wrong where a number of `results.json` is off by more than a ten-thousandth of itself."""
     given = json.loads(text(run, "files/results.json"))
     need(isinstance(given, dict), "results.json is no object")
     for name in names:
         value = given.get(name)
         need(isinstance(value, (int, float)) and not isinstance(value, bool), f"results.json has no number {name}")
         need(
-            math.isclose(value, right()[name], rel_tol=1e-3),
+            math.isclose(value, right()[name], rel_tol=1e-4),
             f"{name} is {value:.6g}, and should be {right()[name]:.6g}",
         )
     return ", ".join(f"{right()[name]:.4g}" for name in names)

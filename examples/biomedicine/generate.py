@@ -56,8 +56,7 @@ def main(target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     dice = random.Random(SEED)
     records = [patient(number, dice) for number in range(1, PATIENTS + 1)]
-    for record in dice.sample(records, 9):
-        records.append(first_entry(record))
+    records += [first_entry(record) for record in dice.sample(records, 9)]
     dice.shuffle(records)
     with (target / "patients.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, HEADER, lineterminator="\n")

@@ -32,7 +32,8 @@ class Refutation:
 
     def assign(self, literals: list[int]) -> tuple[bool, list[int]]:
         """Makes the literals true and all that follows from that; whether they contradict, and what was assigned."""
-        value, trail = self.value, []
+        value = self.value
+        trail: list[int] = []
         for literal in literals:
             if value[literal] < 0:
                 return True, trail
