@@ -185,7 +185,7 @@ def _minutes() -> dict[date, list[str]]:
     told: dict[date, list[str]] = defaultdict(list)
     told[date(1868, 1, 13)] += [
         f"The ships of the port and their owners were read out: {owners}.",
-        "A bushel of salt is to be reckoned at 60 pounds, a sack of salt at 3 bushels, until the council says otherwise.",
+        "A bushel of salt is to be reckoned at 60 pounds, a sack of salt at 3 bushels, until we say otherwise.",
     ]
     told[date(1873, 11, 10)].append("From New Year's Day next a bushel of salt is to be reckoned at 56 pounds.")
     told[date(1876, 6, 5)].append(
