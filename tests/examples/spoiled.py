@@ -36,6 +36,28 @@ def cut(name: str, share: float) -> Spoil:
     return lambda run: _write(run / name, (run / name).read_bytes()[: int((run / name).stat().st_size * share)])
 
 
+def replaced(name: str, old: bytes, new: bytes) -> Spoil:
+    """Some bytes are others, where they come first."""
+
+    def spoil(run: Path) -> None:
+        content = (run / name).read_bytes()
+        assert old in content
+        _write(run / name, content.replace(old, new, 1))
+
+    return spoil
+
+
+def silenced(name: str) -> Spoil:
+    """The last tenth of a sound is silent."""
+
+    def spoil(run: Path) -> None:
+        content = (run / name).read_bytes()
+        silent = len(content) // 20 * 2
+        _write(run / name, content[:-silent] + bytes(silent))
+
+    return spoil
+
+
 def valued(name: str, key: str, value: Any) -> Spoil:
     """A JSON object has another value."""
     return lambda run: _write(run / name, json.dumps(json.loads((run / name).read_text()) | {key: value}).encode())
@@ -95,6 +117,17 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("A colouring", holding("answer.txt", "45\n")),
         ("A proof", holding("answer.txt", "45\n")),
         ("The answer", holding("answer.txt", "about 46\n")),
+    ],
+    "music": [
+        ("A MIDI file", replaced("files/piece.mid", b"\xff\x51\x03\x09\x89\x68", b"\xff\x51\x03\x09\x27\xc0")),  # 100
+        ("A MIDI file", cut("files/piece.mid", 0.9)),
+        ("The melody", replaced("files/piece.mid", b"\x90\x45\x50", b"\x90\x46\x50")),  # its first note
+        ("The chords", replaced("files/piece.mid", b"\x91\x39\x50", b"\x91\x3a\x50")),
+        ("The bass", replaced("files/piece.mid", b"\x92\x2d\x50", b"\x92\x39\x50")),
+        ("The sound", cut("files/piece.wav", 0.9)),
+        ("The sound", silenced("files/piece.wav")),
+        ("The sound", without("files/piece.wav")),
+        ("The answer", holding("answer.txt", "41")),
     ],
     "physics": [
         ("Six energies", changed("files/levels.csv", r"0\.48295865", "0.48295867")),
