@@ -122,7 +122,7 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("A MIDI file", replaced("files/piece.mid", b"\xff\x51\x03\x09\x89\x68", b"\xff\x51\x03\x09\x27\xc0")),  # 100
         ("A MIDI file", cut("files/piece.mid", 0.9)),
         ("The melody", replaced("files/piece.mid", b"\x90\x45\x50", b"\x90\x46\x50")),  # its first note
-        ("The chords", replaced("files/piece.mid", b"\x91\x39\x50", b"\x91\x3a\x50")),
+        ("The chords", replaced("files/piece.mid", b"\x91\x2d\x50", b"\x91\x2e\x50")),
         ("The bass", replaced("files/piece.mid", b"\x92\x2d\x50", b"\x92\x39\x50")),
         ("The sound", cut("files/piece.wav", 0.9)),
         ("The sound", silenced("files/piece.wav")),
