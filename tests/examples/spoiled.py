@@ -141,4 +141,13 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("A picture", without("files/tunnelling.png")),
         ("A picture", holding("files/tunnelling.png", b"\x89PNG\r\n\x1a\nno more")),
     ],
+    "video": [
+        ("The angles", changed("files/angles.csv", r"^287,.*\n", "")),
+        ("The angles", changed("files/angles.csv", r"^100,([^,]*),([^,]*),", r"100,\1,0.5,")),
+        ("The angles", without("files/angles.csv")),
+        ("The film", cut("files/pendulum.mp4", 0.95)),
+        ("The film", replaced("files/pendulum.mp4", b"avc1\0", b"mp4v\0")),
+        ("It plays", holding("files/pendulum.mp4", b"\0\0\0\x08ftyp")),
+        ("The answer", holding("answer.txt", "2.5")),
+    ],
 }
