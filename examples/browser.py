@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from checking import need
+from checking import Wrong, need
 
 NONE = "not tried in a browser: that needs Playwright and Chromium"
 
@@ -17,7 +17,7 @@ def tried(page: Path | str, what: Callable[[Any], str]) -> str:
     """
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import Error, sync_playwright
     except ImportError:
         return NONE
     if chromium is None:
@@ -39,6 +39,8 @@ def tried(page: Path | str, what: Callable[[Any], str]) -> str:
             else:
                 opened.goto(address)
             said = what(opened)
+        except Error as error:
+            raise Wrong(str(error).splitlines()[0]) from None
         finally:
             browser.close()
     outside = [url for url in asked if not url.startswith(("data:", "blob:")) and url != address]

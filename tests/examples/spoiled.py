@@ -147,7 +147,7 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("The angles", without("files/angles.csv")),
         ("The film", cut("files/pendulum.mp4", 0.95)),
         ("The film", replaced("files/pendulum.mp4", b"avc1\0", b"mp4v\0")),
-        ("It plays", holding("files/pendulum.mp4", b"\0\0\0\x08ftyp")),
+        ("It plays", replaced("files/pendulum.mp4", b"avc1\0", b"mp4v\0")),
         ("The answer", holding("answer.txt", "2.5")),
     ],
 }
