@@ -13,7 +13,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 def lines(example: str, run: Path) -> list[str]:
     """What the checker of an example says of a run that is wrong."""
-    command = [sys.executable, EXAMPLES / example / "check.py", run]
+    command = [sys.executable, str(EXAMPLES / example / "check.py"), str(run)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     return done.stdout.split("\n")[:-1]
