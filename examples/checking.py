@@ -4,6 +4,7 @@ A criterion is a function that takes the directory of the run, returns what it f
 with the reason where the run does not meet it. The first line of its docstring is its name.
 """
 
+import csv
 import struct
 import sys
 import zlib
@@ -13,6 +14,8 @@ from pathlib import Path
 Criterion = Callable[[Path], str]
 
 LARGEST = 64 << 20  # bytes: no artefact of an example is near it
+# What reading an artefact raises that is not in its form.
+UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, csv.Error, struct.error, zlib.error)
 
 
 class Wrong(Exception):
@@ -30,20 +33,20 @@ def main(criteria: Sequence[Criterion], arguments: Sequence[str] | None = None) 
     for criterion in criteria:
         name = (criterion.__doc__ or criterion.__name__).splitlines()[0].rstrip(".")
         try:
-            print(f"ok  {name}: {criterion(run)}")
+            mark, found = "ok", criterion(run)
         except Wrong as why:
-            met = False
-            print(f"NO  {name}: {why}")
-        except (
-            ValueError,
-            LookupError,
-            ArithmeticError,
-            struct.error,
-            zlib.error,
-        ) as error:  # not in the form asked for
-            met = False
-            print(f"NO  {name}: it cannot be read ({type(error).__name__}: {error})")
+            mark, found = "NO", str(why)
+        except UNREADABLE as error:
+            mark, found = "NO", f"it is not in the form asked for ({type(error).__name__}: {error})"
+        met = met and mark == "ok"
+        print(f"{mark}  {name}: {_harmless(found)}")
     return 0 if met else 1
+
+
+def _harmless(words: str) -> str:
+    """Words that may quote what a model wrote: on one line, not endless, and without what a terminal would obey."""
+    cut = words if len(words) <= 300 else f"{words[:300]} ..."
+    return "".join(letter if letter.isprintable() else " " for letter in cut)
 
 
 def need(condition: object, why: str) -> None:

@@ -11,7 +11,7 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 
-SEED = 20241105
+SEED = 20241119
 PATIENTS = 236
 CUTOFF = date(2024, 6, 30)
 HEADER = "patient,hospital,arm,received,stage,age,eligible,randomised,died,last_contact,entered".split(",")

@@ -30,15 +30,13 @@ def table(run: Path) -> str:
     lines = [line for line in csv.reader(text(run, "files/landings.csv").splitlines()) if line]
     need(lines and lines[0] == HEADER, f"the header of landings.csv is not {','.join(HEADER)}")
     need(all(len(line) == len(HEADER) for line in lines), "a row of landings.csv has not four cells")
-    given = {(line[0], line[1]): (line[2], line[3]) for line in lines[1:]}
-    right = {(f"{x.day}", x.ship.name(x.day)): (f"{x.bushels}", f"{x.pounds}") for x in landings()}
+    given = {(line[0], line[1]): (float(line[2]), float(line[3])) for line in lines[1:]}
+    right = {(f"{x.day}", x.ship.name(x.day)): (x.bushels, x.pounds) for x in landings()}
     for what, keys in (("is missing", right.keys() - given.keys()), ("does not count", given.keys() - right.keys())):
         if keys:
             raise Wrong(f"{' '.join(min(keys))} {what}, the first of {len(keys)}")
-    for key, (bushels, pounds) in right.items():
-        need(
-            given[key] == (bushels, pounds), f"{' '.join(key)} is {bushels} bushels, {pounds} pounds, not {given[key]}"
-        )
+    for key, amounts in right.items():
+        need(given[key] == amounts, f"{' '.join(key)} is {amounts} in bushels and pounds, not {given[key]}")
     need(len(lines) == len(right) + 1, "landings.csv has a row twice")
     need(lines[1:] == sorted(lines[1:], key=lambda line: line[0]), "landings.csv is not in order of date")
     return f"{len(right)} rows"

@@ -74,7 +74,10 @@ def tunnelling_time(run: Path) -> str:
     """The time to the other well to six digits"""
     right = math.pi / (levels()[1] - levels()[0])
     given = float(text(run, "answer.txt").strip())
-    need(abs(given / right - 1) <= 1e-6, f"the answer is {given:.10g}, and should be {right:.6g}")
+    need(
+        abs(given / right - 1) <= 4e-6,  # half a unit of the sixth digit, and our own error
+        f"the answer is {given:.10g}, and should be {right:.6g}",
+    )
     return f"{given:.6f}"
 
 

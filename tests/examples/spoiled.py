@@ -70,15 +70,15 @@ def _write(path: Path, content: bytes) -> None:
 
 SPOILED: dict[str, list[tuple[str, Spoil]]] = {
     "biomedicine": [
-        ("Who is analysed", valued("files/results.json", "deaths_new", 67)),  # without the cut-off
-        ("Who is analysed", valued("files/results.json", "analysed_new", "114")),
+        ("Who is analysed", valued("files/results.json", "deaths_new", 64)),  # without the cut-off
+        ("Who is analysed", valued("files/results.json", "analysed_new", "112")),
         ("Who is analysed", holding("files/results.json", "[1, 2]")),
-        ("Medians", valued("files/results.json", "median_months_standard", 11.2)),  # rounded
-        ("Log-rank", valued("files/results.json", "logrank_p", 0.0294)),
+        ("Medians", valued("files/results.json", "median_months_standard", 11.9)),  # rounded
+        ("Log-rank", valued("files/results.json", "logrank_p", 0.0013)),
         ("Log-rank", without("files/results.json")),
         ("Hazard ratio", valued("files/results.json", "hazard_ratio", float("nan"))),
         ("A picture", cut("files/survival.png", 0.7)),
-        ("The answer", changed("answer.txt", r"0\.71", "0.69")),
+        ("The answer", changed("answer.txt", r"0\.57", "0.58")),
     ],
     "constrained-writing": [
         ("Rule 1", changed("answer.txt", r"water", "waters")),
