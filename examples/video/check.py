@@ -155,9 +155,7 @@ def _play(page: Any) -> str:
 
 def answer(run: Path) -> str:
     """The answer is the largest distance"""
-    right = max(
-        math.hypot(math.sin(a) + math.sin(b), 2 - math.cos(a) - math.cos(b)) for a, b in motion()
-    )
+    right = max(math.hypot(math.sin(a) + math.sin(b), 2 - math.cos(a) - math.cos(b)) for a, b in motion())
     given = float(text(run, "answer.txt").strip())
     need(abs(given - right) <= 0.0011, f"it is {given}, and should be {right:.3f}")
     return f"{given:.3f} m"

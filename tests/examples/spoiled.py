@@ -141,6 +141,25 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("A picture", without("files/tunnelling.png")),
         ("A picture", holding("files/tunnelling.png", b"\x89PNG\r\n\x1a\nno more")),
     ],
+    "poster": [
+        ("An upright", changed("files/poster.svg", "297mm", "210mm")),
+        ("An upright", changed("files/poster.svg", "</svg>", "<script>1</script></svg>")),
+        ("An upright", changed("files/poster.svg", "</svg>", "<image href='http://example.org/x'/></svg>")),
+        ("Every text", changed("files/poster.svg", "12 September", "13 September")),
+        ("The title", changed("files/poster.svg", 'font-size="20"', 'font-size="14"')),
+        ("Texts keep", changed("files/poster.svg", 'y="314"', 'y="296"')),
+        ("Texts keep", changed("files/poster.svg", 'x="18"', 'x="180"')),
+        (
+            "Every text has",
+            changed(
+                "files/poster.svg", 'font-size="20" font-weight="bold" fill="#f7f1e1"', 'font-size="20" fill="#203a60"'
+            ),
+        ),
+        ("There is a picture", changed("files/poster.svg", r"(?s)<circle.*<path", "<path")),
+        ("The PNG", cut("files/poster.png", 0.5)),
+        ("The PNG", replaced("files/poster.png", b"pHYs", b"pHYz")),
+        ("The answer", holding("answer.txt", "A poster.")),
+    ],
     "video": [
         ("The angles", changed("files/angles.csv", r"^287,.*\n", "")),
         ("The angles", changed("files/angles.csv", r"^100,([^,]*),([^,]*),", r"100,\1,0.5,")),
