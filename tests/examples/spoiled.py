@@ -80,6 +80,17 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("A picture", cut("files/survival.png", 0.7)),
         ("The answer", changed("answer.txt", r"0\.57", "0.58")),
     ],
+    "chemistry": [
+        ("Formulas", changed("files/properties.csv", "C9H8O4", "C9H10O4")),
+        ("Formulas", changed("files/properties.csv", r"180\.16", "181.16")),
+        ("Formulas", changed("files/properties.csv", r"^20,.*\n", "")),
+        ("Donors", changed("files/properties.csv", r"^1,C9H8O4,180\.16,1,", "1,C9H8O4,180.16,2,")),
+        ("InChIKeys", changed("files/properties.csv", "BSYNRYMUTXBXSQ", "BSYNRYMUTXBXSX")),
+        ("Which rows", changed("files/same.csv", "^1,10,identical", "1,10,stereoisomers")),
+        ("Which rows", changed("files/same.csv", r"^3,5,.*\n", "")),
+        ("A picture", cut("files/structures.png", 0.5)),
+        ("The answer", holding("answer.txt", "15,18\n")),
+    ],
     "constrained-writing": [
         ("Rule 1", changed("answer.txt", r"water", "waters")),
         ("Rule 1", changed("answer.txt", r"this old", "thisold")),
