@@ -1,4 +1,4 @@
-"""A real browser for the checkers that have a page or a film to try: Chromium through Playwright, where both are there."""
+"""A real browser for the checkers that have a page or a film to try: Chromium, by Playwright, where both are there."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Says whether a run solved `task.md`: `expected.csv` has what is right, computed with RDKit 2026.09 and looked through.
+"""Says whether a run solved `task.md`: what is right is in `expected.csv`, computed with RDKit 2026.09 and looked over.
 
 python examples/chemistry/check.py RUN_DIR
 """
@@ -8,11 +8,11 @@ import sys
 from itertools import combinations
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from checking import data, main, need, png, text
 
+HERE = Path(__file__).parent
 HEADER = ["id", "formula", "mass", "donors", "acceptors", "rings", "stereocentres", "inchikey"]
 NEAR = 0.02  # of a mass: libraries have slightly different weights of the elements
 BROKEN = "15,16,18"  # log P of oleic and elaidic acid and of DDT is over 5

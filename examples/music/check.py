@@ -11,13 +11,14 @@ from array import array
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from checking import data, main, need, text
 
+HERE = Path(__file__).parent
 TICKS, BARS, BEATS, TEMPO = 480, 16, 4, 96
 BAR = TICKS * BEATS
 END = BARS * BAR
@@ -149,7 +150,7 @@ def melody(run: Path) -> str:
     """The melody begins with the motif and goes through all bars, one note at a time"""
     notes, wanted = _named(run, "melody").notes, motif()
     need(notes[: len(wanted)] == wanted, f"it begins {notes[: len(wanted)]} in place of the motif")
-    for (_, end, _), (start, _, pitch) in zip(notes, notes[1:], strict=False):
+    for (_, end, _), (start, _, pitch) in pairwise(notes):
         need(start >= end, f"the note {pitch} at tick {start} begins while another sounds")
     for bar, chord in enumerate(chords()):
         need(any(bar * BAR <= start < (bar + 1) * BAR for start, _, _ in notes), f"no note begins in bar {bar + 1}")
@@ -192,7 +193,7 @@ def sound(run: Path) -> str:
     need(form == (2, RATE), f"piece.wav has {8 * form[0]} bit at {form[1]} Hz")
     length = len(samples) / channels / RATE
     need(abs(length - SECONDS) <= 0.1, f"piece.wav is {length:.2f} s long in place of {SECONDS:g}")
-    loudest = max(max(samples), -min(samples))
+    loudest = max(map(abs, samples))
     clipped = sum(abs(sample) >= 32_767 for sample in samples)
     need(clipped < 10, f"{clipped} samples are clipped")
     size = len(samples) // BARS

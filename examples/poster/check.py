@@ -14,15 +14,16 @@ from functools import cache
 from itertools import combinations
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from checking import Wrong, data, main, need, png, text
 
+HERE = Path(__file__).parent
 SPACE = "{http://www.w3.org/2000/svg}"
 SHAPES = {"path", "circle", "ellipse", "polygon", "polyline", "line", "rect"}
 ALLOWED = SHAPES | {
-    "svg", "g", "text", "tspan", "title", "desc", "defs", "linearGradient", "radialGradient", "stop", "clipPath", "style",
+    "svg", "g", "text", "tspan", "title", "desc", "defs", "linearGradient", "radialGradient", "stop", "clipPath",
+    "style",
 }  # fmt: skip
 NARROW = 0.5  # of the font size: the mean width of a letter, so that what surely overlaps is seen
 NAMES = {"white": "#ffffff", "black": "#000000"}
