@@ -24,6 +24,7 @@ PAGES = [
     ("bench", "new"),
     ("train",),
     ("replay",),
+    ("view",),
     ("analyze",),
     ("export",),
     ("import",),

@@ -7,7 +7,7 @@ from typing import Any
 
 from workroom.errors import ConfigError, WorkroomError
 
-VERBS = ("run", "bench", "train", "replay", "analyze", "export", "import", "sandbox", "models", "doctor")
+VERBS = ("run", "bench", "train", "replay", "view", "analyze", "export", "import", "sandbox", "models", "doctor")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -31,13 +31,14 @@ def assemble(
     title: str,
     kind: Kind,
     index: dict[str, Any],
-    chunks: Iterable[tuple[str, bytes]] = (),
+    chunks: Iterable[tuple[str, bytes] | bytes] = (),
     live: str | None = None,
     styles: Iterable[str] = (),
 ) -> Iterator[bytes]:
     """The page in pieces.
 
-    `chunks`: names, of letters, digits and `-._/`, with their bytes, found by the script as `chunk-NAME`. `live`: the
+    `chunks`: names, of letters, digits and `-._/`, with their bytes, found by the script as `chunk-NAME`; or what
+    `element` has made of them. `live`: the
     path below which a server answers the page's requests; without it the page makes none. `styles`: more sources of
     styles to allow, as of the HTML files that are shown (see `artefacts.style_sources`).
     """
@@ -56,8 +57,11 @@ def assemble(
         f'<script type="application/json" id="index">{_inert_json(index)}</script>\n'
         f"<script>{script}</script>\n"
     ).encode()
-    for name, data in chunks:
-        yield from _element(name, data)
+    for chunk in chunks:
+        if isinstance(chunk, bytes):
+            yield chunk
+        else:
+            yield from element(*chunk)
     yield b'<script type="application/json" id="end">{}</script>\n</body>\n</html>\n'
 
 
@@ -87,7 +91,7 @@ def _shell(title: str) -> str:
     )
 
 
-def _element(name: str, data: bytes) -> Iterator[bytes]:
+def element(name: str, data: bytes) -> Iterator[bytes]:
     """A chunk as base64 in an element that is not run, packed where that is smaller."""
     packed = gzip.compress(data, 6, mtime=0) if len(data) > _PLAIN_LIMIT else data
     encoding, body = ("gzip", packed) if len(packed) < len(data) else ("plain", data)
