@@ -15,7 +15,7 @@ from workroom.trajectory.reader import read_json, whole_text
 
 QUESTION = 240  # characters of a question that are in the index
 _REASON = 160  # and of a grader's reason
-_STATES = {"running": "running", "failed": "failed"}
+_STATES = {"running": "killed"}  # of runs that nobody is at work on
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from workroom.trajectory.files import to_json
 Kind = Literal["run", "bench"]
 SCRIPTS = {
     "run": ("base", "text", "difference", "bash", "timeline", "search", "files", "events", "list", "run"),
-    "bench": ("base", "text", "difference", "bash", "timeline", "search", "files", "events", "list", "run", "bench"),
+    "bench": ("base", "text", "difference", "bash", "timeline", "search", "files", "events", "list", "run", "summary", "attempts", "attempt", "bench"),
 }
 STYLES = {"run": ("base", "run"), "bench": ("base", "run", "bench")}
 _PLAIN_LIMIT = 512  # bytes that are not worth packing

@@ -21,7 +21,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Self
 from urllib.parse import parse_qs, unquote
 
 from workroom.errors import ConfigError
@@ -75,7 +75,7 @@ class ViewServer:
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._server.port}/"
 
-    async def __aenter__(self) -> "ViewServer":
+    async def __aenter__(self) -> Self:
         for port in self._ports:
             server = HttpServer(self._answer, host=self._host, port=port)
             try:
