@@ -69,6 +69,7 @@ def all_rows(page: Page) -> None:
     expect(page.locator("#row-11 .row-body > *").first).to_be_attached()
     for entry in page.locator(".file").all():
         entry.scroll_into_view_if_needed()
+    page.get_by_role("button", name="Show report/report.html").click()
     expect(page.locator("iframe")).to_be_attached()
     page.get_by_text("Settings and versions").click()
     page.get_by_text("The figures as a table").click()

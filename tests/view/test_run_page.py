@@ -157,6 +157,7 @@ def test_files_have_previews(rich: Path, open_page: Open) -> None:
     assert texts(entries["march.csv"].locator("td")) == ["1", "alder", "14", "2", "birch, old", "9", "3", "cedar", "35"]
     expect(entries["report/summary.txt"].locator("pre")).to_contain_text("Most of them at the station cedar.")
     expect(entries["report/scan.pdf"]).to_contain_text("There is no preview")
+    page.get_by_role("button", name="Show report/report.html").click()
     frame = entries["report/report.html"].locator("iframe")
     assert frame.get_attribute("sandbox") == ""
     inner = frame.element_handle().content_frame()
@@ -171,6 +172,36 @@ def test_files_have_previews(rich: Path, open_page: Open) -> None:
     digest = hashlib.sha256(runs.files()["pumps.png"]).hexdigest()
     expect(entries["pumps.png"]).to_contain_text(f"SHA-256 {digest[:16]}")
     assert seen.errors == []
+
+
+RECORD = """async () => {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [64, 48];
+  const context = canvas.getContext("2d");
+  const recorder = new MediaRecorder(canvas.captureStream(20), { mimeType: "video/webm" });
+  const parts = [];
+  recorder.ondataavailable = (event) => parts.push(event.data);
+  const done = new Promise((resolve) => (recorder.onstop = resolve));
+  recorder.start();
+  for (let step = 0; step < 10; step++) {
+    context.fillStyle = `hsl(${step * 30} 50% 50%)`;
+    context.fillRect(0, 0, 64, 48);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  recorder.stop();
+  await done;
+  return [...new Uint8Array(await new Blob(parts).arrayBuffer())];
+}"""
+
+
+def test_video_plays(tmp_path: Path, rich: Path, open_page: Open) -> None:
+    film = bytes(open_page(rich).page.evaluate(RECORD))
+    run = runs.write_run(tmp_path / "run", [runs.begun(), runs.ended()], {"film.webm": film, "no.mp4": b"not a film"})
+    page = open_page(run_page.write(run, tmp_path / "page.html")).page
+    video = page.locator(".file", has_text="film.webm").locator("video")
+    video.evaluate("async film => { film.muted = true; await film.play() }")
+    assert video.evaluate("film => [film.videoWidth, film.videoHeight]") == [64, 48]
+    expect(page.locator(".file", has_text="no.mp4")).to_contain_text("This browser cannot show it as video.")
 
 
 def test_large_files_are_listed_and_not_embedded(tmp_path: Path, open_page: Open) -> None:

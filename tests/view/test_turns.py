@@ -171,6 +171,33 @@ def test_token_ids_and_provider_data_stay_out(tmp_path: Path) -> None:
     assert b"signature" not in run_page.chunk(run, "turns-0")
 
 
+def test_values_that_nobody_would_write(tmp_path: Path) -> None:
+    """Nested without end, not finite, very many: the page is made, and its JSON is one that browsers read."""
+    inner: list[object] = []
+    for _ in range(300):
+        inner = [inner]
+    arguments = json.dumps({"command": inner})
+    many = json.dumps({f"name {number}": number for number in range(1000)})
+    events = [runs.begun(), *runs.turn(1, ("odd", arguments), ("odd", many), ("odd", "[1]"), ("constructor", "{}"))]
+    result = runs.bash(1, "true", "out")[-1]
+    assert result.type == "tool"
+    result.facts = {"deep": inner, "not_run": "constructor"}
+    end = runs.ended(cost=float("inf"))  # in the log it is null
+    run = runs.write_run(tmp_path / "run", [*events, result, end])
+    with (run / "events.jsonl").open("ab") as log:
+        log.write(b'{"type": "tool", "turn": 1, "call_id": "x", "name": "y", "observation": "z", "facts": {"a": ')
+        log.write(b"[" * 400 + b"]" * 400 + b"}}\n")
+    run_page.write(run, tmp_path / "page.html")
+    rows = json.loads(run_page.chunk(run, "turns-0"))["rows"]
+    odd, much, listed, plain = rows[1]["events"][1]["calls"]
+    assert odd["raw"] == arguments
+    assert much["raw"] == many
+    assert listed["raw"] == "[1]"
+    assert plain["values"] == {}
+    assert rows[1]["events"][2]["facts"] == {}
+    json.dumps(run_page.index(run))
+
+
 def test_where_there_is_no_run(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "nothing", Path(__file__)):
         with pytest.raises(ConfigError, match="there is no run in"):

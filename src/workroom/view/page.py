@@ -17,10 +17,8 @@ from workroom.cli.text import one_line
 from workroom.trajectory.files import to_json
 
 Kind = Literal["run", "bench"]
-SCRIPTS = {
-    "run": ("base", "text", "difference", "bash", "timeline", "search", "files", "events", "list", "run"),
-    "bench": ("base", "text", "difference", "bash", "timeline", "search", "files", "events", "list", "run", "summary", "attempts", "attempt", "bench"),
-}
+_RUN = "base source text difference bash timeline search files notes events list head run".split()
+SCRIPTS = {"run": (*_RUN,), "bench": (*_RUN, "summary", "attempts", "attempt", "bench")}
 STYLES = {"run": ("base", "run"), "bench": ("base", "run", "bench")}
 _PLAIN_LIMIT = 512  # bytes that are not worth packing
 _SLICE = 3 << 20  # bytes encoded at a time; base64 needs a multiple of 3

@@ -17,6 +17,7 @@ _DEEPEST: Final = 50  # levels of lists and objects in arguments
 _NAME: Final = 200  # characters of a name
 _ARGUMENTS: Final = 50  # of a call that are told one by one
 _LINE: Final = 160  # characters of a summary
+_LEFT_OUT = {"tokens", "provider", "sandbox", "messages", "tools", "calls", "facts", "images"}  # or told otherwise
 _PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
@@ -58,7 +59,7 @@ class Cutter:
 
 def shown_event(event: "Event", cutter: Cutter) -> dict[str, Any]:
     """The event as JSON. Token ids and what only a provider understands are left out."""
-    shown = event.model_dump(mode="python", exclude={"tokens", "provider", "images", "calls", "messages", "tools"})
+    shown = event.model_dump(mode="python", exclude=_LEFT_OUT)
     shown |= {name: cutter.text(value) for name, value in shown.items() if isinstance(value, str)}
     if event.type == "episode_started":
         shown["messages"] = [

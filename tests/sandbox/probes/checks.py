@@ -26,6 +26,7 @@ from tests.sandbox.test_contract import is_running, wait_until
 from tests.sandbox.test_kills import own_mounts
 from tests.tools.helpers import use
 from tests.trajectory.helpers import episode
+from tests.view.conftest import CHROMIUM
 from workroom.cli.live import View
 from workroom.cli.text import harmless
 from workroom.errors import TransferError
@@ -550,7 +551,7 @@ def _shown_by_a_browser(page: Path) -> tuple[str, list[str], list[str]]:
     dialogs: list[str] = []
     requests: list[str] = []
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         tab = chromium.new_page()
         tab.on("dialog", lambda dialog: dialogs.append(dialog.message))
         tab.on("request", lambda request: requests.append(request.url))

@@ -49,7 +49,8 @@ function inParts(elements, most) {
     count += most;
     tell();
   });
-  const tell = () => (count < elements.length ? replace(more, `Show more: ${number(elements.length - count)} are left`) : more.remove());
+  const tell = () =>
+    count < elements.length ? replace(more, `Show more: ${number(elements.length - count)} are left`) : more.remove();
   if (count === elements.length) return elements;
   tell();
   return [...elements.slice(0, count), more];
@@ -59,7 +60,10 @@ function inParts(elements, most) {
 function renew(element, ...children) {
   const name = (details) => $("summary", details)?.textContent.replace(/[\d,]+/g, "");
   const open = new Set([...element.querySelectorAll("details[open]")].map(name));
-  const focused = document.activeElement?.tagName === "SUMMARY" && element.contains(document.activeElement) && name(document.activeElement.parentElement);
+  const focused =
+    document.activeElement?.tagName === "SUMMARY" &&
+    element.contains(document.activeElement) &&
+    name(document.activeElement.parentElement);
   replace(element, ...children);
   for (const details of element.querySelectorAll("details")) {
     if (open.has(name(details))) details.open = true;
@@ -68,78 +72,6 @@ function renew(element, ...children) {
 }
 
 const pause = (milliseconds = 0) => new Promise((done) => setTimeout(done, milliseconds));
-
-// Sources: where a page takes its data from. {index, chunk(name), text(name), blob(name, type), file(entry), address(entry)}
-
-const SLICE = 1 << 20; // characters decoded at a time
-
-async function unpacked(element) {
-  const text = element.textContent;
-  const parts = [];
-  for (let start = 0; start < text.length; start += SLICE) {
-    const binary = atob(text.slice(start, start + SLICE));
-    const bytes = new Uint8Array(binary.length);
-    for (let place = 0; place < binary.length; place++) bytes[place] = binary.charCodeAt(place);
-    parts.push(bytes);
-    if (start % (8 * SLICE) === 7 * SLICE) await pause();
-  }
-  const blob = new Blob(parts);
-  if (element.dataset.encoding !== "gzip") return blob;
-  return new Response(blob.stream().pipeThrough(new DecompressionStream("gzip"))).blob();
-}
-
-/* The element of a chunk, once it is whole: the page may still be coming in. */
-async function chunkElement(name) {
-  for (;;) {
-    const element = document.getElementById(`chunk-${name}`);
-    if (element && (element.nextElementSibling || document.readyState !== "loading")) return element;
-    if (document.readyState !== "loading") throw new Error(`${name} is not in this page`);
-    await pause(30);
-  }
-}
-
-function sourceOf(index, bytes, more) {
-  return {
-    index,
-    chunk: async (name) => JSON.parse(await (await bytes(name)).text()),
-    text: async (name) => (await bytes(name)).text(),
-    blob: async (name, type) => new Blob([await bytes(name)], { type }),
-    ...more,
-  };
-}
-
-/* The data within this page. `prefix`: of the names of its chunks. */
-function embeddedSource(index, prefix = "") {
-  const bytes = async (name) => unpacked(await chunkElement(prefix + name));
-  return sourceOf(index || JSON.parse($("#index").textContent), bytes, {
-    file: async (entry) => new Blob([await bytes(entry.chunk)], { type: entry.media_type }),
-    address: () => null,
-    has: (entry) => entry.embedded,
-  });
-}
-
-/* The data that a server has below `base`: index?after=ROW, chunk/NAME and files/PATH. */
-async function servedSource(base) {
-  let tag = null;
-  const get = async (path, headers) => {
-    const answer = await fetch(base + path, { headers: headers || {}, cache: "no-store" });
-    if (!answer.ok && answer.status !== 304) throw new Error(`the server answered ${answer.status}`);
-    return answer;
-  };
-  const look = async (after) => {
-    const answer = await get(`index?after=${after}`, tag ? { "If-None-Match": tag } : {});
-    if (answer.status === 304) return null;
-    tag = answer.headers.get("ETag");
-    return answer.json();
-  };
-  const bytes = async (name) => (await get(`chunk/${encodeURIComponent(name)}`)).blob();
-  return sourceOf(await look(0), bytes, {
-    file: async (entry) => new Blob([await (await get(`files/${entry.href}`)).blob()], { type: entry.media_type }),
-    address: (entry) => `${base}files/${entry.href}`,
-    has: () => true,
-    poll: look,
-  });
-}
 
 // Theme
 
@@ -191,7 +123,9 @@ function takeKeys(root, keys) {
 }
 
 function showHelp(keys) {
-  const rows = Object.entries(keys).map(([key, [label]]) => el("tr", {}, el("th", { scope: "row" }, el("kbd", {}, key)), el("td", {}, label)));
+  const rows = Object.entries(keys).map(([key, [label]]) =>
+    el("tr", {}, el("th", { scope: "row" }, el("kbd", {}, key)), el("td", {}, label)),
+  );
   const dialog = el(
     "dialog.help",
     { "aria-label": "Keys", close: () => dialog.remove() },
@@ -229,7 +163,7 @@ async function copy(text, what) {
 
 function download(blob, name) {
   const address = URL.createObjectURL(blob);
-  const link = el("a", { href: address, download: name.split("/").pop() || "file" });
+  const link = el("a", { href: address, download: harmless(name).split("/").pop() || "file" });
   link.click();
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
@@ -237,7 +171,12 @@ function download(blob, name) {
 // Figures
 
 const number = (value) => (value === null || value === undefined ? "–" : Math.round(value).toLocaleString("en"));
-const short = (value) => (value < 10_000 ? number(value) : value < 1e6 ? `${(value / 1e3).toFixed(value < 1e5 ? 1 : 0)}k` : `${(value / 1e6).toFixed(2)}M`);
+const short = (value) =>
+  value < 10_000
+    ? number(value)
+    : value < 1e6
+      ? `${(value / 1e3).toFixed(value < 1e5 ? 1 : 0)}k`
+      : `${(value / 1e6).toFixed(2)}M`;
 
 function seconds(value) {
   if (value === null || value === undefined) return "–";
@@ -251,12 +190,18 @@ function seconds(value) {
 function size(bytes) {
   if (bytes === null || bytes === undefined) return "";
   if (bytes < 1000) return `${bytes} B`;
-  for (const [unit, factor] of [["kB", 1e3], ["MB", 1e6], ["GB", 1e9]]) {
+  for (const [unit, factor] of [
+    ["kB", 1e3],
+    ["MB", 1e6],
+    ["GB", 1e9],
+  ]) {
     if (bytes < factor * 999.5 || unit === "GB") return `${(bytes / factor).toPrecision(3)} ${unit}`;
   }
 }
 
 function openPage() {
-  const begin = { run: startRun, bench: typeof startBench === "undefined" ? null : startBench }[document.body.dataset.kind];
+  const begin = { run: startRun, bench: typeof startBench === "undefined" ? null : startBench }[
+    document.body.dataset.kind
+  ];
   begin().catch((error) => replace($("#page"), el("h1", {}, "This page cannot be shown"), el("p", {}, error.message)));
 }

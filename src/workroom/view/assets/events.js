@@ -1,17 +1,20 @@
 // One turn: what the model thought and said, what it called, what came back, and what the harness put in.
 
-const CAPABILITIES = { external: "external resources", files: "file management", computation: "computation" };
-const REMINDERS = {
-  no_tool_call: "Reminder: no tool was called",
-  budget: "Reminder: the budget is nearly used up",
-  last_turn: "Reminder: this is the last turn",
-  missing_answer: "Reminder: the answer is missing",
-  repeated_call: "Reminder: the same call fails again and again",
-  resumed: "Reminder: the run went on in a new process",
-  user: "Message",
+const CAPABILITIES = {
+  __proto__: null,
+  external: "external resources",
+  files: "file management",
+  computation: "computation",
 };
 const PARTS = 200; // of a row that are shown at first
-const NOT_RUN = { interrupted: "not run: interrupted", max_time: "not run: out of time", last_turn: "not run: out of time", cut_off: "not run: the call was cut off", same_again: "not run: the same call again" };
+const NOT_RUN = {
+  __proto__: null,
+  interrupted: "not run: interrupted",
+  max_time: "not run: out of time",
+  last_turn: "not run: out of time",
+  cut_off: "not run: the call was cut off",
+  same_again: "not run: the same call again",
+};
 
 function rowTitle(row) {
   if (row.kind === "start") return "Beginning";
@@ -26,29 +29,48 @@ const rowName = (row, place) => (row.kind === "turn" && row.turn && !row.void ? 
 /* The head of a row, which is there before its events are. */
 function rowHead(row, place, context) {
   const facts = [];
-  if (row.in || row.out) facts.push(el("span", { title: "tokens in and out" }, `${short(row.in || 0)} → ${short(row.out || 0)} tokens`));
+  if (row.in || row.out)
+    facts.push(el("span", { title: "tokens in and out" }, `${short(row.in || 0)} → ${short(row.out || 0)} tokens`));
   if (row.model) facts.push(el("span", { title: "time of the model" }, `model ${seconds(row.model)}`));
   if (row.tool) facts.push(el("span", { title: "time of the tools" }, `tools ${seconds(row.tool)}`));
-  const marks = (row.marks || []).map((name) => el("span.chip", { title: "what the turn made use of" }, CAPABILITIES[name] || name));
+  const marks = (row.marks || []).map((name) =>
+    el("span.chip", { title: "what the turn made use of" }, CAPABILITIES[name] || name),
+  );
   const name = rowName(row, place);
   return el(
     "header.row-head",
     {},
-    el("h3", {}, el("a", { href: context.address.link(name), click: (event) => context.go(event, place) }, rowTitle(row))),
+    el(
+      "h3",
+      {},
+      el("a", { href: context.address.link(name), click: (event) => context.go(event, place) }, rowTitle(row)),
+    ),
     row.void && el("span.chip.bad", {}, "put aside"),
     row.failed && el("span.chip.bad", {}, "error"),
     marks,
     el("span.facts", {}, facts),
-    button("Copy link", () => copy(context.address.whole(name), "link"), { "aria-label": `Copy a link to ${rowTitle(row)}` }),
-    button(context.closed.has(place) ? "Open" : "Close", () => context.toggle(place), { "aria-label": `Open or close ${rowTitle(row)}`, "aria-expanded": String(!context.closed.has(place)) }),
+    button("Copy link", () => copy(context.address.whole(name), "link"), {
+      "aria-label": `Copy a link to ${rowTitle(row)}`,
+    }),
+    button(context.closed.has(place) ? "Open" : "Close", () => context.toggle(place), {
+      "aria-label": `Open or close ${rowTitle(row)}`,
+      "aria-expanded": String(!context.closed.has(place)),
+    }),
   );
 }
 
 /* The line that stands for a closed row. */
-const rowSummary = (row) => el("p.summary", {}, row.says && el("span", {}, row.says), row.does && el("code", {}, row.does));
+const rowSummary = (row) =>
+  el("p.summary", {}, row.says && el("span", {}, row.says), row.does && el("code", {}, row.does));
 
 /* The events of a row as elements. */
-const rowBody = (events, context) => inParts(rowParts(events, context).flat(Infinity).filter((part) => part), PARTS);
+const rowBody = (events, context) =>
+  inParts(
+    rowParts(events, context)
+      .flat(Infinity)
+      .filter((part) => part),
+    PARTS,
+  );
 
 function rowParts(events, context) {
   const parts = [];
@@ -65,7 +87,9 @@ function rowParts(events, context) {
         parts.push(panel.element);
       }
     } else if (event.type === "tool") {
-      const panel = (results.get(plainText(event.call_id)) || []).shift() || callPanel({ name: plainText(event.name), values: {} }, event.void, context);
+      const panel =
+        (results.get(plainText(event.call_id)) || []).shift() ||
+        callPanel({ name: plainText(event.name), values: {} }, event.void, context);
       if (!panel.placed) parts.push(panel.element);
       panel.finish(event);
     } else {
@@ -83,7 +107,13 @@ function spoken(event, context) {
     parts.push(el("section.reasoning", { "aria-label": "Reasoning" }, el("h4", {}, "Reasoning"), block));
   }
   if (typeof event.content === "object" || event.content.trim()) {
-    parts.push(el("section.spoken", { "aria-label": "What the model said" }, textBlock(event.content, context, { kind: "prose", label: "text", lines: 40 })));
+    parts.push(
+      el(
+        "section.spoken",
+        { "aria-label": "What the model said" },
+        textBlock(event.content, context, { kind: "prose", label: "text", lines: 40 }),
+      ),
+    );
   }
   if (event.finish_reason === "length") parts.push(el("p.note", {}, "The reply was cut off by its length limit."));
   return parts;
@@ -93,7 +123,12 @@ function callPanel(call, isVoid, context) {
   const values = call.values || {};
   const status = el("span.facts");
   const body = el("div.panel-body");
-  const element = el("section.panel", { "aria-label": `Call of ${call.name}` }, el("div.panel-head", {}, el("h4", {}, call.name), callPlace(values), status), body);
+  const element = el(
+    "section.panel",
+    { "aria-label": `Call of ${call.name}` },
+    el("div.panel-head", {}, el("h4", {}, call.name), callPlace(values), status),
+    body,
+  );
   if (isVoid) element.classList.add("void");
   body.append(callBody(call, values, context));
   return {
@@ -118,11 +153,16 @@ function callBody(call, values, context) {
     take("path");
     fragment.append(editorBody(take("command"), take, context));
   } else if (values.command !== undefined) {
-    fragment.append(textBlock(texted(take("command")), context, { kind: "command", label: "command", lines: 30, paint: paintBash }));
+    fragment.append(
+      textBlock(texted(take("command")), context, { kind: "command", label: "command", lines: 30, paint: paintBash }),
+    );
   }
   const left = Object.entries(rest).filter(([, value]) => value !== null);
   if (left.length) {
-    const row = ([name, value]) => [el("dt", {}, name), el("dd", {}, textBlock(texted(value), context, { label: name }))];
+    const row = ([name, value]) => [
+      el("dt", {}, name),
+      el("dd", {}, textBlock(texted(value), context, { label: name })),
+    ];
     fragment.append(el("dl.arguments", {}, left.map(row)));
   }
   return fragment;
@@ -131,7 +171,9 @@ function callBody(call, values, context) {
 /* A value of an argument as a text, or as what stands for a long one. */
 function texted(value) {
   if (typeof value === "string") return value;
-  return value && typeof value === "object" && typeof value.chunk === "string" && typeof value.head === "string" ? value : JSON.stringify(value);
+  return value && typeof value === "object" && typeof value.chunk === "string" && typeof value.head === "string"
+    ? value
+    : JSON.stringify(value);
 }
 
 function editorBody(command, take, context) {
@@ -165,7 +207,12 @@ function foldedLines(lines, label) {
       tools.remove();
       block.unfold = () => {};
     };
-    block.append(put(tools, button(`Show all ${number(lines.length)} lines`, () => block.unfold())));
+    block.append(
+      put(
+        tools,
+        button(`Show all ${number(lines.length)} lines`, () => block.unfold()),
+      ),
+    );
   }
   return block;
 }
@@ -175,7 +222,8 @@ function showResult(event, { element, status, body, context }) {
   const parts = [];
   if (facts.not_run) parts.push(el("span.chip.bad", {}, NOT_RUN[facts.not_run] || `not run: ${facts.not_run}`));
   else if (facts.timed_out) parts.push(el("span.chip.bad", {}, "timed out"));
-  if (typeof facts.exit_code === "number") parts.push(el(`span.chip${facts.exit_code ? ".bad" : ".good"}`, {}, `exit code ${facts.exit_code}`));
+  if (typeof facts.exit_code === "number")
+    parts.push(el(`span.chip${facts.exit_code ? ".bad" : ".good"}`, {}, `exit code ${facts.exit_code}`));
   else if (event.is_error && !facts.not_run) parts.push(el("span.chip.bad", {}, "error"));
   parts.push(el("span", {}, seconds(event.duration)));
   replace(status, parts);
@@ -195,39 +243,4 @@ function pictureOf(picture, context) {
     () => image.replaceWith(el("p.note", {}, "The picture is not in this page.")),
   );
   return frame;
-}
-
-/* Whatever is not the model's own: what the harness said and did. */
-function note(event, context) {
-  const line = (text, kind = "") => el(`p.note${kind}`, {}, text);
-  if (event.type === "reminder") {
-    return el("section.note", { "aria-label": "Reminder" }, el("h4", {}, REMINDERS[event.reason] || "Reminder"), textBlock(event.text, context, { kind: "prose", label: "reminder", lines: 4 }));
-  }
-  if (event.type === "model_waiting") return line(`Try ${event.attempt} failed, waited ${seconds(event.seconds)}: ${plainText(event.error)}`, ".bad");
-  if (event.type === "context_trimmed") {
-    const of = event.window ? ` to fit a window of ${number(event.window)} tokens` : "";
-    return line(`${number(event.observations)} older observations were shortened${of}; all of them stand here in full.`);
-  }
-  if (event.type === "egress") {
-    return line(`Network: ${plainText(event.host)}:${event.port}, ${plainText(event.verdict)}; ${size(event.sent)} sent, ${size(event.received)} received`, event.verdict === "allowed" ? "" : ".bad");
-  }
-  if (event.type === "episode_resumed") {
-    const again = event.replayed ? `; ${number(event.replayed)} calls were run again` : "";
-    return line(`The run went on in a new process after turn ${event.turn}${again}. What came after that turn before is put aside.`);
-  }
-  if (event.type === "episode_started") return beginningOf(event, context);
-  if (event.type === "episode_finished") return line(`${reasonText(event.stop_reason)} after ${number(event.turns)} turns, ${seconds(event.duration)}.${event.error ? ` ${plainText(event.error)}` : ""}`);
-  return null;
-}
-
-const plainText = (value) => (value && typeof value === "object" ? `${value.head} … ${value.tail}` : value);
-
-function beginningOf(event, context) {
-  const told = { system: "Instructions", user: "Task as the model was told it" };
-  return [
-    event.messages.map((message) =>
-      el("section.told", {}, el("h4", {}, told[message.role] || message.role), textBlock(texted(message.content), context, { kind: "prose", label: message.role, lines: message.role === "system" ? 3 : 12 })),
-    ),
-    event.tools.length ? el("p.note", {}, `Tools: ${event.tools.join(", ")}`) : null,
-  ];
 }

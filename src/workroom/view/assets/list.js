@@ -53,7 +53,10 @@ function rowList(root, context) {
   const rowsOf = (group) => index.rows.slice(group.place * index.chunk, (group.place + 1) * index.chunk);
 
   function rest(group) {
-    const guess = rowsOf(group).reduce((sum, _, place) => sum + (context.closed.has(group.place * index.chunk + place) ? HEIGHT.closed : HEIGHT.open), 0);
+    const guess = rowsOf(group).reduce(
+      (sum, _, place) => sum + (context.closed.has(group.place * index.chunk + place) ? HEIGHT.closed : HEIGHT.open),
+      0,
+    );
     group.element.style.setProperty("min-height", `${group.height || guess}px`);
   }
 
@@ -71,7 +74,10 @@ function rowList(root, context) {
         articles.forEach((element, place) => showBody(element, first + place, group));
         group.element.style.removeProperty("min-height");
       },
-      (error) => articles.forEach((element) => replace($(".row-body", element), el("p.note.bad", {}, `This part cannot be shown: ${error.message}`))),
+      (error) =>
+        articles.forEach((element) =>
+          replace($(".row-body", element), el("p.note.bad", {}, `This part cannot be shown: ${error.message}`)),
+        ),
     );
     group.filled = mine;
     return mine;
@@ -89,7 +95,12 @@ function rowList(root, context) {
 
   function article(row, place) {
     const name = rowTitle(row);
-    const element = el("article.row", { id: rowName(row, place), tabindex: "-1", "aria-label": name, "data-row": place });
+    const element = el("article.row", {
+      id: rowName(row, place),
+      tabindex: "-1",
+      "aria-label": name,
+      "data-row": place,
+    });
     if (row.void) element.classList.add("void");
     if (place === current) element.classList.add("current");
     return put(element, rowHead(row, place, context), el("div.row-body"));
@@ -167,7 +178,10 @@ function rowList(root, context) {
       groups.slice(Math.floor(from / index.chunk)).map(async (group) => {
         if (!group.filled) return;
         group.filled = context.source.chunk(`turns-${group.place}`);
-        await group.filled.then((chunk) => refresh(group, chunk, from), () => {});
+        await group.filled.then(
+          (chunk) => refresh(group, chunk, from),
+          () => {},
+        );
       }),
     );
   }

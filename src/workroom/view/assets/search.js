@@ -19,7 +19,8 @@ const patternOf = (query) => new RegExp(query.replace(/[.*+?^${}()|[\]\\/]/g, "\
 function textsOf(event) {
   const texts = [event.reasoning, event.content];
   for (const message of event.messages || []) texts.push(texted(message.content));
-  for (const call of event.calls || []) texts.push(call.name, call.raw, ...Object.values(call.values || {}).map(texted));
+  for (const call of event.calls || [])
+    texts.push(call.name, call.raw, ...Object.values(call.values || {}).map(texted));
   texts.push(event.observation, event.text, event.error, event.host);
   return texts.filter((text) => text);
 }
@@ -94,7 +95,13 @@ function searchBar(context, show, hold) {
   let query = "";
   let timer = 0;
   let done = true;
-  const input = el("input", { type: "search", placeholder: "Search all texts", "aria-label": "Search all texts of this run", autocomplete: "off", spellcheck: "false" });
+  const input = el("input", {
+    type: "search",
+    placeholder: "Search all texts",
+    "aria-label": "Search all texts of this run",
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   const told = el("span.count", { role: "status" });
   const search = searcher(context, (found, finished) => {
     hits = found.slice();

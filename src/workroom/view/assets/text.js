@@ -43,7 +43,8 @@ function mark(char) {
 
 const lineCount = (text) => {
   let count = 1;
-  for (let place = text.indexOf("\n"); place >= 0 && place < text.length - 1; place = text.indexOf("\n", place + 1)) count++;
+  for (let place = text.indexOf("\n"); place >= 0 && place < text.length - 1; place = text.indexOf("\n", place + 1))
+    count++;
   return count;
 };
 
@@ -64,14 +65,29 @@ function textBlock(value, context, options) {
   const long = typeof value === "object" && value !== null;
   const body = el(`pre.${kind}`, { role: "group", "aria-label": label });
   const full = async () => (long ? context.source.text(value.chunk) : value);
-  const block = el("div.text", {}, body, button("Copy", async () => copy(harmless(await full()), label), { class: "copy", "aria-label": `Copy the ${label}` }));
+  const block = el(
+    "div.text",
+    {},
+    body,
+    button("Copy", async () => copy(harmless(await full()), label), {
+      class: "copy",
+      "aria-label": `Copy the ${label}`,
+    }),
+  );
   const tools = el("div.tools");
   if (long) {
     block.append(tools);
-    replace(body, shown(value.head), el("span.gap", {}, ` … ${number(value.length - value.head.length - value.tail.length)} characters … `), shown(value.tail));
+    replace(
+      body,
+      shown(value.head),
+      el("span.gap", {}, ` … ${number(value.length - value.head.length - value.tail.length)} characters … `),
+      shown(value.tail),
+    );
     tools.append(
       button(`Show all ${number(value.length)} characters`, () => showParts(full, value.length, label)),
-      button("Save", async () => download(new Blob([await full()], { type: "text/plain" }), `${label.replaceAll(" ", "-")}.txt`)),
+      button("Save", async () =>
+        download(new Blob([await full()], { type: "text/plain" }), `${label.replaceAll(" ", "-")}.txt`),
+      ),
     );
     block.unfold = () => {};
     return block;
@@ -88,7 +104,11 @@ function textBlock(value, context, options) {
   function set(wanted) {
     open = wanted;
     replace(body, paint(open ? value : head), open ? null : el("span.gap", {}, "\n…"));
-    toggle.textContent = open ? "Show less" : count > lines ? `Show all ${number(count)} lines` : `Show all ${number(value.length)} characters`;
+    toggle.textContent = open
+      ? "Show less"
+      : count > lines
+        ? `Show all ${number(count)} lines`
+        : `Show all ${number(value.length)} characters`;
     toggle.setAttribute("aria-expanded", String(open));
   }
   set(false);
@@ -108,7 +128,14 @@ async function showParts(full, length, label) {
   const dialog = el(
     "dialog.parts",
     { "aria-label": label, close: () => dialog.remove() },
-    el("div.tools", {}, place, back, next, button("Close", () => dialog.close())),
+    el(
+      "div.tools",
+      {},
+      place,
+      back,
+      next,
+      button("Close", () => dialog.close()),
+    ),
     body,
   );
   document.body.append(dialog);
