@@ -107,7 +107,7 @@ async function startBench() {
       const columns = pairColumns(link, several(), two);
       return [columns, sorted(pairs, columns.find((column) => column.name === state.get("sort")), state.get("down")), pairsOf(rows, two).length];
     }
-    const columns = attemptColumns(link, several());
+    const columns = attemptColumns(link, several()).filter((column) => !["cost", "reason"].includes(column.name) || rows.some((row) => column.value(row)));
     const found = rows.filter((row) => fits(row) && (!mode || row.mode === mode) && (!score || verdictOf(row) === score) && (!stop || row.stop === stop));
     return [columns, sorted(found, columns.find((column) => column.name === state.get("sort")), state.get("down")), rows.length];
   }
@@ -169,6 +169,7 @@ async function startBench() {
     table.mark(row ? row.number : null, true);
     if (!row) return replace(panel);
     opened.view = renderAttempt(panel, row, bench);
+    if (panel.getBoundingClientRect().top < 0 || panel.getBoundingClientRect().top > innerHeight - 200) panel.scrollIntoView();
     announce(`${row.task}, ${row.mode}: ${verdictOf(row)}`);
   }
 
@@ -183,7 +184,7 @@ async function startBench() {
     "[": ["previous attempt", () => bench.step(-1)],
     Escape: ["close the attempt", () => opened && bench.close()],
     f: ["go to the filters", () => $("input", filters).focus()],
-    ...(opened ? {} : { "?": ["these keys; in a conversation: j and k next and previous turn, / search, o open or close", () => showHelp(keys)] }),
+    "?": ["these keys; in a conversation also j and k: next and previous turn, o: open or close, /: search", () => showHelp(keys)],
   };
   replace($("#page"), el("div.bar", {}, live, button("?", () => showHelp(keys), { "aria-label": "Keys" }), themeButton()), head, el("div.bench", {}, el("section.list", { "aria-label": "Table" }, filters, count, table.element), panel));
   takeKeys($("#page"), keys);

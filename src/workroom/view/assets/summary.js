@@ -22,8 +22,8 @@ function summaryTable(tables) {
     const table = tables.find((one) => one.name === name);
     return table ? table.rows.map((row) => Object.fromEntries(table.columns.map((column, place) => [column, row[place]]))) : [];
   };
-  const share = (value) => (value === "" || value === undefined || Number.isNaN(Number(value)) ? "–" : (100 * Number(value)).toFixed(1));
-  const plus = (value) => (Number(value) > 0 ? "+" : "") + share(value).replace("-", "−");
+  const share = (value) => (value === "" || value === undefined || Number.isNaN(Number(value)) ? "–" : (100 * Number(value)).toFixed(1).replace("-", "−"));
+  const plus = (value) => (Number(value) > 0 ? "+" : "") + share(value);
   const means = rowsOf("means");
   const differences = rowsOf("differences");
   if (!means.length) return null;
