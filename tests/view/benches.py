@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.view import runs
+from workroom.bench.score import Score
 from workroom.bench.store import Attempt, BenchDirectory, Key, ScoreLine
 from workroom.task import Task
 
@@ -35,7 +36,7 @@ def finish(
     key = Key("sums", task, mode, 1)
     usage = {"prompt": 100 * turns, "completion": 10 * turns}
     bench.record(Attempt(*key, stop_reason="submitted", answered=True, turns=turns, usage=usage, seconds=turns, **more))
-    bench.record_score(ScoreLine(*key, score=score, reason=reason, extracted="58", grader="exact"))
+    bench.record_score(ScoreLine.of(key, Score(score, reason=reason, extracted="58"), "exact"))
     return key
 
 

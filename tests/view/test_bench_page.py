@@ -1,6 +1,6 @@
 """The page of a bench in a browser: rows, filters, pairs, links to an attempt, and what is hostile in it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ EVIL = "<img src=x onerror=alert(1)></script><script>window.ran=1</script>\u202e
 
 
 @pytest.fixture(scope="module")
-def page_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three tasks in both modes: sandbox alone right, both right, neither; the last has a run that is missing."""
     place = tmp_path_factory.mktemp("bench")
     with benches.made(place / "bench", benches.sums(3)) as bench:
@@ -33,7 +33,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             "suite,arm,attempts,scored,mean,interval_low,interval_high\nsums,llm,3,3,0.3333,0.0,0.9\n"
         )
         (report / "means.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="7"/>')
-    yield bench_page.write(place / "bench", place / "bench.html")
+    return bench_page.write(place / "bench", place / "bench.html")
 
 
 def tasks(page: Watched) -> list[str]:

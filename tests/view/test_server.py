@@ -65,7 +65,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "clip.bin": bytes(range(100)),
         "page.html": b"<p id=p>quiet</p><script>document.body.dataset.ran = 1; "
         b"try { parent.document.body.dataset.reached = 1 } catch (e) { document.title = 'refused' } "
-        b"fetch('/index').then(() => document.body.dataset.fetched = 1, () => document.body.dataset.fetched = 0)</script>",
+        b"const told = (value) => () => (document.body.dataset.fetched = value); "
+        b"fetch('/index').then(told(1), told(0))</script>",
     }
     events = [runs.begun(), *runs.many(3)[1:-1], runs.ended("58", turns=3)]
     place = runs.write_run(tmp_path_factory.mktemp("view") / "run", events, files)
@@ -162,14 +163,12 @@ def test_a_bench_under_way_gets_its_rows(tmp_path: Path, open_page: Open) -> Non
 
 
 def test_a_port_that_is_taken_and_directories_without_anything(run: Path, tmp_path: Path) -> None:
-    async def twice() -> None:
-        async with ViewServer(run, port=0) as first:
-            port = int(first.address.rstrip("/").rpartition(":")[2])
-            async with ViewServer(run, port=port):
-                pass
-
-    with pytest.raises(ConfigError, match="choose another with --port"):
-        asyncio.run(twice())
+    with served(run) as address:
+        port = address.rstrip("/").rpartition(":")[2]
+        command = [sys.executable, "-m", "workroom", "view", str(run), "--serve", "--port", port]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "choose another with --port" in done.stderr
     with pytest.raises(ConfigError, match="is empty"):
         ViewServer(tmp_path)
     (tmp_path / "note.txt").touch()
