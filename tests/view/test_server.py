@@ -17,6 +17,7 @@ from playwright.sync_api import expect
 
 from tests.view import benches, runs
 from tests.view.conftest import Watched
+from workroom.bench.store import Key
 from workroom.errors import ConfigError
 from workroom.view.server import ViewServer
 
@@ -151,7 +152,7 @@ def test_a_bench_under_way_gets_its_rows(tmp_path: Path, open_page: Open) -> Non
             rows = seen.page.locator(".attempts tbody tr[data-place]")
             expect(rows).to_have_count(1)
             expect(seen.page.locator(".live").first).to_contain_text("Live")
-            key = benches.Key("sums", "sum-1", "llm", 1)
+            key = Key("sums", "sum-1", "llm", 1)
             benches.with_run(bench, key)
             expect(rows.nth(1)).to_contain_text("under way")
             benches.finish(bench, "sum-1", "llm", 0.0)

@@ -1,4 +1,4 @@
-"""The rows of a bench, or of a folder with runs: what there is of each attempt, without opening its conversation."""
+"""The rows of a bench: what there is of each attempt, without opening its conversation."""
 
 import fcntl
 import os
@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from workroom.bench.store import Attempt, BenchDirectory, Key, ScoreLine
-from workroom.errors import ConfigError
-from workroom.trajectory.export import find_runs
-from workroom.trajectory.reader import read_json, whole_text
+from workroom.trajectory.reader import whole_text
 
 QUESTION = 240  # characters of a question that are in the index
-_REASON = 160  # and of a grader's reason
-_STATES = {"running": "killed"}  # of runs that nobody is at work on
+REASON = 160  # and of a grader's reason
 
 
 @dataclass(slots=True)
@@ -72,21 +69,6 @@ class Source(Protocol):
         ...
 
 
-def open_source(directory: Path) -> Source:
-    """The bench in a directory, or the runs below it. Raises ConfigError where there is neither."""
-    try:
-        empty = not any(directory.iterdir())
-    except OSError as error:
-        raise ConfigError(
-            f"{directory} cannot be read: {error.strerror}; name a run, a bench, or a folder with runs"
-        ) from error
-    if empty:
-        raise ConfigError(f"{directory} is empty; name a run, a bench, or a folder with runs")
-    if (directory / "tasks.jsonl").is_file() and (directory / "config.toml").is_file():
-        return BenchRows(directory)
-    return FolderRows(directory)
-
-
 class BenchRows:
     """A bench: its finished attempts in the order in which they finished, then those that are under way."""
 
@@ -96,7 +78,7 @@ class BenchRows:
         self.questions: list[tuple[str, str, str]] = []
         self.rows: list[Row] = []
         self._numbers: dict[Key, int] = {}
-        self._seen: Any = None
+        self._seen: list[Any] | None = None
         self._bench = BenchDirectory.load(directory)
         self._places: dict[tuple[str, str], int] = {}
         for suite, tasks in self._bench.tasks.items():
@@ -112,11 +94,11 @@ class BenchRows:
     @property
     def facts(self) -> list[tuple[str, str]]:
         config = self._bench.config
-        told = _part(config, "bench")
-        run = _part(config, "run")
+        told = part(config, "bench")
+        run = part(config, "run")
         suites = [
-            f"{name} ({len(self._bench.tasks.get(name, ()))} tasks, {_part(entry, '').get('repeats', '?')} repeats)"
-            for name, entry in _part(config, "suites").items()
+            f"{name} ({len(self._bench.tasks.get(name, ()))} tasks, {part(entry, '').get('repeats', '?')} repeats)"
+            for name, entry in part(config, "suites").items()
         ]
         facts = [
             ("Suites", ", ".join(suites)),
@@ -129,8 +111,9 @@ class BenchRows:
 
     def advance(self) -> bool:
         """Reads the bench again where its files have changed."""
-        seen = (_is_held(self.directory), *(_mark(self.directory / name) for name in ("index.jsonl", "scores.jsonl")))
-        if seen == self._seen and not seen[0]:
+        alive = is_held(self.directory)
+        seen = [alive, *(mark(self.directory / name) for name in ("index.jsonl", "scores.jsonl"))]
+        if seen == self._seen and not alive:
             return False
         if seen != self._seen:
             tasks = self._bench.tasks
@@ -138,7 +121,7 @@ class BenchRows:
             if self._bench.tasks.keys() != tasks.keys():
                 self._bench.tasks = tasks  # they do not change in earnest
         before = (self.alive, [row.record() for row in self.rows])
-        self._seen, self.alive = seen, seen[0]
+        self._seen, self.alive = seen, alive
         for key, attempt in self._bench.attempts.items():
             self._put(key, _finished(attempt, self._bench.scores.get(key)))
         if self.alive:
@@ -170,7 +153,7 @@ class BenchRows:
         }
 
     def _model(self) -> str:
-        return str(_part(self._bench.config, "run").get("model") or "")
+        return str(part(self._bench.config, "run").get("model") or "")
 
     def _key(self, number: int) -> Key:
         row = self.rows[number]
@@ -182,15 +165,15 @@ class BenchRows:
         if place is None:  # a score of a task that tasks.jsonl does not have
             place = self._places[key.suite, key.task] = len(self.questions)
             self.questions.append((key.suite, key.task, ""))
-        row = Row(place, key.mode, key.repeat, **{**_NOTHING, **values})
+        row = Row(place, key.mode, key.repeat, **{**NOTHING, **values})
         number = self._numbers.setdefault(key, len(self.rows))
         self.rows[number : number + 1] = [row]
 
     def _under_way(self) -> Iterator[Key]:
         """Attempts that have begun and are not in the index."""
-        suites, arms = _part(self._bench.config, "suites"), _part(self._bench.config, "bench").get("arms", ())
+        suites, arms = part(self._bench.config, "suites"), part(self._bench.config, "bench").get("arms", ())
         for suite, tasks in self._bench.tasks.items():
-            repeats = _part(suites.get(suite), "").get("repeats", 1)
+            repeats = part(suites.get(suite), "").get("repeats", 1)
             for task in tasks:
                 for mode in arms:
                     for repeat in range(1, repeats + 1):
@@ -199,56 +182,7 @@ class BenchRows:
                             yield key
 
 
-class FolderRows:
-    """The runs below a folder, by path."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.alive = False
-        self.questions: list[tuple[str, str, str]] = []
-        self.rows: list[Row] = []
-        self._runs: list[Path] = []
-        self._seen: dict[Path, Any] = {}
-        self._places: dict[Path, int] = {}
-        self.advance()
-
-    @property
-    def title(self) -> str:
-        return f"Runs in {self.directory.resolve().name or self.directory}"
-
-    @property
-    def facts(self) -> list[tuple[str, str]]:
-        return [("Runs", str(len(self.rows)))]
-
-    def advance(self) -> bool:
-        changed = False
-        alive = False
-        for path in find_runs(self.directory):
-            mark = _mark(path / "run.json"), _mark(path / "events.jsonl")
-            number = self._places.setdefault(path, len(self._runs))
-            if number == len(self._runs):
-                self._runs.append(path)
-            elif self._seen[path] == mark and self.rows[number].stop != "running":
-                continue
-            self._seen[path] = mark
-            question, row = _of_run(path, self.directory, number)
-            alive = alive or row.stop == "running"
-            if self.rows[number : number + 1] != [row]:
-                self.rows[number : number + 1] = [row]
-                self.questions[number : number + 1] = [question]
-                changed = True
-        changed = changed or alive != self.alive
-        self.alive = alive
-        return changed
-
-    def run_dir(self, number: int) -> Path:
-        return self._runs[number]
-
-    def details(self, number: int) -> dict[str, Any]:
-        return {"error": read_json(self._runs[number] / "run.json").get("error")}
-
-
-_NOTHING = {
+NOTHING: dict[str, Any] = {  # of a row of which nothing is known yet
     "score": None,
     "reason": "",
     "stop": "",
@@ -269,47 +203,21 @@ def shortened(text: str, length: int) -> str:
 def _finished(attempt: Attempt, score: ScoreLine | None) -> dict[str, Any]:
     return {
         "score": score.score if score else None,
-        "reason": shortened(score.reason if score else attempt.error or "not graded yet", _REASON),
+        "reason": shortened(score.reason if score else attempt.error or "not graded yet", REASON),
         "stop": attempt.stop_reason,
         "turns": attempt.turns,
-        "tokens_in": _count(attempt.usage.get("prompt")),
-        "tokens_out": _count(attempt.usage.get("completion")),
+        "tokens_in": count(attempt.usage.get("prompt")),
+        "tokens_out": count(attempt.usage.get("completion")),
         "seconds": attempt.seconds,
         "cost": attempt.cost,
     }
-
-
-def _of_run(path: Path, folder: Path, place: int) -> tuple[tuple[str, str, str], Row]:
-    """What the run's own file tells; a run that somebody is at work on holds its log."""
-    run = read_json(path / "run.json")
-    task, config = _part(run, "task"), _part(run, "config")
-    mode = _part(config, "mode").get("value") or "sandbox"
-    status = run.get("status")
-    held = status not in ("finished", "failed") and _is_held(path / "events.jsonl")
-    usage, timings = _part(run, "usage"), _part(run, "timings")
-    values = {
-        **_NOTHING,
-        "reason": shortened(str(run.get("error") or ""), _REASON),
-        "stop": "running"
-        if held
-        else str(run.get("stop_reason") or ("killed" if status == "running" else status or "")),
-        "turns": _count(run.get("turns")),
-        "tokens_in": _count(usage.get("prompt")),
-        "tokens_out": _count(usage.get("completion")),
-        "seconds": _number(timings.get("duration")),
-        "cost": run.get("cost") if isinstance(run.get("cost"), int | float) else None,
-    }
-    prompt = task.get("prompt")
-    question = shortened(prompt, QUESTION) if isinstance(prompt, str) else ""
-    name = path.relative_to(folder).as_posix()
-    return ("", name, question), Row(place, str(mode), 1, **values)
 
 
 def _cut_short(row: Row) -> Row:
     return Row(**{**asdict(row), "stop": "killed"})
 
 
-def _part(value: Any, name: str) -> Mapping[str, Any]:
+def part(value: Any, name: str) -> Mapping[str, Any]:
     """The object called `name` in an object (the value itself without a name), else an empty one."""
     found = value.get(name) if name and isinstance(value, Mapping) else value
     return found if isinstance(found, Mapping) else {}
@@ -321,15 +229,15 @@ def _told(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _count(value: Any) -> int:
-    return int(_number(value))
+def count(value: Any) -> int:
+    return int(number_of(value))
 
 
-def _number(value: Any) -> float:
+def number_of(value: Any) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
 
 
-def _mark(path: Path) -> tuple[int, int, int] | None:
+def mark(path: Path) -> tuple[int, int, int] | None:
     try:
         facts = path.stat()
     except OSError:
@@ -337,7 +245,7 @@ def _mark(path: Path) -> tuple[int, int, int] | None:
     return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
-def _is_held(path: Path) -> bool:
+def is_held(path: Path) -> bool:
     """Whether a process is at work on the bench or the run, which it locks as long as it is."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

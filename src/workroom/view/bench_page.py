@@ -12,9 +12,10 @@ from typing import Any, Final
 from workroom.errors import ConfigError
 from workroom.trajectory.files import to_json
 from workroom.view.artefacts import read_artefact, text_of
-from workroom.view.bench_data import Source, open_source
+from workroom.view.bench_data import Source
 from workroom.view.page import assemble, element
 from workroom.view.run_page import RunSource, write_pieces
+from workroom.view.sources import open_source
 
 FORMAT: Final = 1
 MOST: Final = 100 << 20  # bytes of a page
@@ -79,9 +80,9 @@ def _pieces(source: Source, most: int, on_progress: OnProgress | None) -> Iterat
                 if written + len(made) + _RESERVE <= most:
                     yield made
         for number in range(len(source.rows)):
-            made = _attempt(source, number, most - written - _RESERVE)
-            if made is not None:
-                yield made
+            attempt = _attempt(source, number, most - written - _RESERVE)
+            if attempt is not None:
+                yield attempt
             if on_progress is not None:
                 on_progress(number + 1, len(source.rows))
 

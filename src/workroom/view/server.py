@@ -29,9 +29,10 @@ from workroom.http_server import HttpServer, Request, Response
 from workroom.trajectory.files import to_json
 from workroom.view import bench_page
 from workroom.view.artefacts import media_type, open_artefact
-from workroom.view.bench_data import Source, open_source
+from workroom.view.bench_data import Source
 from workroom.view.page import Kind, assemble, content_policy
 from workroom.view.run_page import RunSource
+from workroom.view.sources import open_source
 
 PORT: Final = 8765
 _PORTS = 20  # tried, where none is given
