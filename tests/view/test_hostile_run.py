@@ -128,6 +128,18 @@ def test_the_file_holds_no_markup_of_theirs(hostile: Path) -> None:
     assert text.lower().count("</script") == text.lower().count("<script")
 
 
+def test_no_script_of_ours_makes_markup_of_text() -> None:
+    scripts = {path.name: path.read_text() for path in (Path(run_page.__file__).parent / "assets").glob("*.js")}
+    assert len(scripts) > 10
+    for way in ("innerHTML", "insertAdjacentHTML", "document.write", "createContextualFragment", "eval(", "Function("):
+        assert [name for name, text in scripts.items() if way in text] == []
+    # the one that reads markup: to hand it to a frame in which nothing runs
+    assert [name for name, text in scripts.items() if "outerHTML" in text or "DOMParser" in text] == ["files.js"]
+    assert not any(
+        "http://" in text.replace("http://www.w3.org/", "") or "https://" in text for text in scripts.values()
+    )
+
+
 def test_nothing_runs_and_all_is_shown(hostile: Path, listener: Listener, open_page: Open) -> None:
     seen = open_page(hostile)
     page = seen.page

@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 
 from tests.view import runs
 from tests.view.conftest import Watched
+from workroom.trajectory.events import EpisodeResumed
 from workroom.trajectory.rundir import RunDirectory
 from workroom.view.page import assemble, content_policy
 from workroom.view.run_page import RunSource
@@ -35,19 +36,25 @@ def served(source: RunSource) -> Iterator[str]:
             kind, _, rest = where.path.removeprefix("/run/").partition("/")
             if kind == "index":
                 source.advance()
-                self.reply(json.dumps(source.index(int(parse_qs(where.query)["after"][0]))).encode())
+                tag = f'"{source.index()["bytes"]}-{source.alive}"'
+                if self.headers["If-None-Match"] == tag:
+                    self.send_response(304)
+                    self.end_headers()
+                    return
+                body = json.dumps(source.index(int(parse_qs(where.query)["after"][0]))).encode()
+                self.reply(body, {"ETag": tag, "Content-Type": "application/json"})
             elif kind == "chunk":
-                self.reply(source.chunk(unquote(rest)))
+                self.reply(source.chunk(unquote(rest)), {"Content-Type": "application/octet-stream"})
             else:
                 pieces = assemble(title=source.title, kind="run", index={}, live="/run/")
-                self.reply(b"".join(pieces), {"Content-Security-Policy": content_policy("run", served=True)})
+                policy = content_policy("run", served=True)
+                kind = "text/html; charset=utf-8"
+                self.reply(b"".join(pieces), {"Content-Security-Policy": policy, "Content-Type": kind})
 
-        def reply(self, body: bytes, headers: dict[str, str] | None = None) -> None:
+        def reply(self, body: bytes, headers: dict[str, str]) -> None:
             self.send_response(200)
-            for name, value in (headers or {"Content-Type": "application/octet-stream"}).items():
+            for name, value in headers.items():
                 self.send_header(name, value)
-            if headers:
-                self.send_header("Content-Type", "text/html; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -90,12 +97,19 @@ def test_a_run_appears_turn_by_turn(tmp_path: Path, open_page: Open) -> None:
             record(70)  # more than a chunk
             expect(page.locator("#turn-19 pre.output")).to_be_attached()
             expect(page.locator("#turn-1")).to_have_attribute("data-same", "yes")  # it is not drawn anew
-            record(len(events))
+            record(len(events) - 1)
+            expect(page.locator(".live")).to_have_text("Live: turn 25")
+            run.record(EpisodeResumed(turn=24, after=len(events) - 5, seq=len(events) - 1))
+            expect(page.locator("#row-25")).to_contain_text("put aside")
+            assert page.locator("#turn-25").count() == 0
+            end = runs.ended("58", turns=25)
+            end.seq = len(events)
+            run.record(end)
             run.finish()
             expect(page.locator(".badge")).to_have_text("Submitted")
             expect(page.get_by_role("region", name="Answer")).to_contain_text("58")
             page.keyboard.press("G")
-            expect(page.locator("#row-26")).to_contain_text("Submitted after 25 turns")
+            expect(page.locator("#row-27")).to_contain_text("Submitted after 25 turns")
             before = len(seen.requests)
             page.wait_for_timeout(1500)
             assert len(seen.requests) == before

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -10,8 +11,11 @@ from playwright.sync_api import Locator, Page, expect
 from tests.view import runs
 from tests.view.conftest import Watched
 from workroom.analysis.capabilities import usage
-from workroom.trajectory import load_events
+from workroom.trajectory import Egress, load_events
 from workroom.view import run_page
+
+if TYPE_CHECKING:
+    from workroom.trajectory import Event
 
 pytestmark = pytest.mark.xdist_group("browser")
 Open = Callable[..., Watched]
@@ -100,6 +104,18 @@ def test_edits_are_differences(rich: Path, open_page: Open) -> None:
     ]
     assert replace.locator(".line.same").count() == 2
     expect(insert).to_contain_text("# the heading is no row")
+
+
+def test_very_many_parts_come_in_parts(tmp_path: Path, open_page: Open) -> None:
+    asked: list[Event] = [Egress(host=f"host-{number}", port=443, verdict="refused") for number in range(450)]
+    run = runs.write_run(tmp_path / "run", [runs.begun(), *runs.bash(1, "crawl", "done"), *asked, runs.ended()])
+    row = go(open_page(run_page.write(run, tmp_path / "page.html")).page, "turn-1")
+    notes = row.locator("p.note")
+    expect(notes).to_have_count(199)  # with the call there are 200 parts
+    row.get_by_role("button", name="Show more: 251 are left").click()
+    row.get_by_role("button", name="Show more: 51 are left").click()
+    expect(notes).to_have_count(450)
+    expect(row.get_by_role("button", name="Show more")).to_have_count(0)
 
 
 def test_words_of_a_changed_line_are_marked(tmp_path: Path, open_page: Open) -> None:
@@ -250,6 +266,22 @@ def test_search_finds_what_is_folded_and_far_away(long: Path, open_page: Open) -
     page.get_by_role("button", name="Previous hit").click()
     expect(told).to_have_text("1 of 11 hits")
     expect(page.locator("#turn-29")).to_be_in_viewport()
+
+
+IN_VIEW = """() => [...(CSS.highlights.get("here") || [])].some((range) => {
+  const box = range.getBoundingClientRect();
+  return box.top > 90 && box.bottom < innerHeight;
+})"""
+
+
+def test_a_hit_in_the_middle_of_a_long_output_is_in_view(rich: Path, open_page: Open) -> None:
+    page = open_page(rich, viewport={"width": 360, "height": 700}).page
+    page.keyboard.press("/")
+    page.keyboard.type("249  pump-4")
+    expect(page.locator(".count")).to_have_text("1 hit")
+    page.keyboard.press("Enter")
+    expect(page.locator("#turn-2 pre.output")).to_contain_text("249  pump-4")
+    page.wait_for_function(IN_VIEW)
 
 
 def test_keys(long: Path, open_page: Open) -> None:

@@ -117,6 +117,17 @@ def test_a_running_run_grows(tmp_path: Path) -> None:
     assert source.index()["stop_reason"] == "submitted"
 
 
+def test_another_run_in_the_same_place(tmp_path: Path) -> None:
+    run = runs.write_run(tmp_path / "run", runs.many(2))
+    source = RunSource(run)
+    other = runs.write_run(tmp_path / "other", runs.rich())
+    for name in ("events.jsonl", "run.json"):
+        (other / name).replace(run / name)
+    assert source.advance()
+    assert source.index() == run_page.index(run)
+    assert source.turns.damaged == 0
+
+
 def test_half_a_line_of_a_running_run_waits_for_the_rest(tmp_path: Path) -> None:
     log = tmp_path / "events.jsonl"
     whole = b"".join(event.model_dump_json().encode() + b"\n" for event in runs.many(3))

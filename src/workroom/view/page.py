@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-from workroom.cli.text import one_line
+from workroom.harmless import one_line
 from workroom.trajectory.files import to_json
 
 Kind = Literal["run", "bench"]

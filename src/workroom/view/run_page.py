@@ -30,7 +30,7 @@ _SETTINGS = ("network", "image", "style", "temperature", "seed", "tool_protocol"
 class RunSource:
     """A run as data of a page. It may go on meanwhile: `advance` reads what is new.
 
-    Raises ConfigError where there is no run.
+    Raises ConfigError where there is no run, or it cannot be read.
     """
 
     def __init__(self, directory: Path, *, each: int = EACH, total: int = ALL) -> None:
@@ -45,12 +45,16 @@ class RunSource:
     def advance(self) -> bool:
         """Reads what is new, and says whether anything is."""
         before = self._run, self.alive
+        if not self.turns.log.is_file():
+            raise ConfigError(f"there is no run in {self.directory} (no events.jsonl); name the directory of a run")
         try:
             self._run = read_json(self.directory / "run.json")
-            self.alive = _is_written(self.directory / "events.jsonl", self._run)
+            if before[0].get("started") != self._run.get("started"):  # another run took the place of this one
+                self.turns = Turns(self.turns.log)
+            self.alive = _is_written(self.turns.log, self._run)
             grown = self.turns.advance(ended=not self.alive)
         except OSError as error:
-            raise ConfigError(f"there is no run in {self.directory}: {error.strerror} (events.jsonl)") from error
+            raise ConfigError(f"the run in {self.directory} cannot be read: {error.strerror} (events.jsonl)") from error
         changed = (self._run, self.alive) != before
         if changed or not self.alive:
             self._files = within(artefacts(self.files_dir), self._each, self._total)

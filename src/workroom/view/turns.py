@@ -36,13 +36,13 @@ class Turns:
     """
 
     def __init__(self, log: Path) -> None:
-        self._log = log
+        self.log = log
         self._begin()
 
     def advance(self, *, ended: bool) -> bool:
         """Reads on, and says whether anything is new. `ended`: nobody writes any more, so that a last line without its
         end is a damaged one. Raises OSError where the log cannot be read."""
-        with self._log.open("rb") as file:
+        with self.log.open("rb") as file:
             size = file.seek(0, 2)
             if size < self._offset:  # it was begun anew, or a torn line was cut off
                 self._begin()
@@ -84,7 +84,7 @@ class Turns:
 
     def events(self, row: int) -> "list[Event]":
         """The events of a row, read from the log."""
-        with self._log.open("rb") as file:
+        with self.log.open("rb") as file:
             return _read(file, self.rows[row])
 
     def _begin(self) -> None:
@@ -140,7 +140,7 @@ class Turns:
             row.void = True
             row.marks.clear()
         self._reader = CallReader(self.started.documents if self.started is not None else ())
-        with self._log.open("rb") as file:
+        with self.log.open("rb") as file:
             for row in self.rows:
                 if row.kind == "turn" and not row.void:
                     row.marks.clear()
@@ -152,7 +152,7 @@ class Turns:
                     row.marks |= again.marks
 
     def _rows_chunk(self, rows: range) -> bytes:
-        with self._log.open("rb") as file:
+        with self.log.open("rb") as file:
             shown = [
                 {
                     "row": number,

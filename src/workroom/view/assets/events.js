@@ -97,6 +97,10 @@ function rowParts(events, context) {
     }
   }
   for (const panels of results.values()) for (const panel of panels) panel.wait();
+  const last = events.at(-1);
+  if (context.index.live && last && ["turn_started", "model_waiting"].includes(last.type)) {
+    parts.push(el("p.note", {}, "The model is at work …"));
+  }
   return parts;
 }
 

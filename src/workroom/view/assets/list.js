@@ -12,9 +12,13 @@ function rowList(root, context) {
   const groups = [];
   const urls = new Map(); // of pictures, by group element
   let current = -1;
-  let held = null; // what stays where it is while other rows come in, until one moves oneself: {element(), block}
+  let held = null; // gives what stays in view while other rows come in, until one moves oneself: an element or a range
   let release = 0;
-  const settle = () => held && held.element()?.scrollIntoView({ block: held.block, behavior: "instant" });
+  const settle = () => {
+    const place = held && held();
+    if (place instanceof Range) center(place);
+    else if (place) place.scrollIntoView({ block: "start", behavior: "instant" });
+  };
   let moved = true;
   const letGo = (event) => {
     if (event.type === "keydown" && !SCROLLS.has(event.key)) return;
@@ -115,11 +119,11 @@ function rowList(root, context) {
   const groupOf = (place) => groups[Math.floor(place / index.chunk)];
   const articleOf = (place) => $(`[data-row="${place}"]`, groupOf(place).element);
 
-  function hold(element, block) {
-    held = { element, block };
+  function hold(place) {
+    held = place;
+    moved = false;
     clearTimeout(release);
     release = setTimeout(() => (held = null), HOLD);
-    moved = false;
     settle();
   }
 
@@ -131,7 +135,7 @@ function rowList(root, context) {
     if (current >= 0 && groupOf(current)) articleOf(current)?.classList.remove("current");
     current = place;
     const done = fill(group);
-    hold(() => articleOf(place), "start");
+    hold(() => articleOf(place));
     await done;
     settle();
     if (current !== place) return null;
@@ -215,4 +219,19 @@ function rowList(root, context) {
   };
   begin();
   return { go, hold, toggle, all, grow, article: articleOf, current: () => current, moved: () => moved, close };
+}
+
+/* Brings a range to the middle of what scrolls around it. */
+function center(range) {
+  if (!range.startContainer.isConnected) return;
+  let scroller = range.startContainer.parentElement;
+  while (
+    scroller &&
+    !(scroller.scrollHeight > scroller.clientHeight && /auto|scroll/.test(getComputedStyle(scroller).overflowY))
+  ) {
+    scroller = scroller.parentElement;
+  }
+  const view = scroller ? scroller.getBoundingClientRect() : { top: 0, height: innerHeight };
+  const box = range.getBoundingClientRect();
+  (scroller || document.scrollingElement).scrollBy({ top: box.top - view.top - view.height / 2, behavior: "instant" });
 }

@@ -48,7 +48,7 @@ function renderRun(root, source, options) {
     for (const block of element?.querySelectorAll(".text") || []) block.unfold?.();
     return element;
   };
-  const search = searchBar(context, unfolded, (element, block) => list.hold(element, block));
+  const search = searchBar(context, unfolded, (place) => list.hold(place));
   const nearest = () => {
     if (list.current() >= 0 && (!list.moved() || isSeen(list.article(list.current())))) return list.current();
     const seen = [...rows.querySelectorAll(".row")].find((row) => row.getBoundingClientRect().bottom > 120);
@@ -126,30 +126,34 @@ const liveMark = (index) => el("span.live", { hidden: !index.live, role: "status
 /* Asks for what is new, each second, until the run is over. */
 async function follow(context, list, showFacts, mark, open) {
   const { index, source } = context;
+  const tell = () => {
+    const turn = index.rows.findLast((row) => row.kind === "turn")?.turn || 0;
+    const text = index.live ? `Live: turn ${turn}` : `Over: ${reasonText(index.stop_reason || index.status)}`;
+    if (mark.textContent !== text) replace(mark, text);
+  };
   while (open() && index.live) {
     await pause(1000);
-    const from = Math.max(0, index.rows.length - 1);
-    let fresh;
     try {
-      fresh = await source.poll(from);
+      const fresh = await news(index, source);
+      if (fresh) {
+        const atEnd = innerHeight + scrollY > document.documentElement.scrollHeight - 60;
+        Object.assign(index, fresh, { rows: [...index.rows.slice(0, fresh.after), ...fresh.rows] });
+        const grown = list.grow(fresh.after);
+        showFacts();
+        if (atEnd) grown.then(() => scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" }));
+      }
+      tell();
     } catch {
       replace(mark, "The server does not answer");
-      continue;
     }
-    if (fresh === null) continue;
-    const again = fresh.voided !== index.voided; // what was there is not as it was
-    const all = again && from > 0 ? await source.poll(0) : fresh;
-    if (all === null) continue;
-    const start = all.after;
-    const kept = index.rows.slice(0, start);
-    Object.assign(index, all, { rows: [...kept, ...all.rows] });
-    const atEnd = innerHeight + scrollY > document.documentElement.scrollHeight - 60;
-    const grown = list.grow(start);
-    showFacts();
-    if (atEnd) grown.then(() => scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" }));
-    const turn = index.rows.findLast((row) => row.kind === "turn")?.turn || 0;
-    replace(mark, index.live ? `Live: turn ${turn}` : `Over: ${reasonText(index.stop_reason || index.status)}`);
   }
+}
+
+/* The index with the rows that are new or may have changed, null where nothing has. */
+async function news(index, source) {
+  const fresh = await source.poll(Math.max(0, index.rows.length - 1));
+  if (fresh && fresh.bytes < index.bytes) location.reload(); // another run took its place
+  return fresh && fresh.voided !== index.voided ? source.poll(0, true) : fresh;
 }
 
 async function startRun() {

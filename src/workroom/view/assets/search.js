@@ -87,7 +87,7 @@ function highlight(name, ranges) {
 }
 
 /* The bar to search with. `show(row)`: brings the row there, and gives its element with every text in it unfolded.
-   `hold(element, block)`: keeps what `element()` gives in view. */
+   `hold(place)`: keeps the range that `place()` gives in view. */
 function searchBar(context, show, hold) {
   let hits = [];
   let total = 0;
@@ -136,7 +136,7 @@ function searchBar(context, show, hold) {
     highlight("found", ranges);
     const range = ranges[Math.min(left, ranges.length - 1)];
     highlight("here", range ? [range] : []);
-    if (range) hold(() => range.startContainer.parentElement, "center");
+    if (range) hold(() => range);
   }
   input.addEventListener("input", () => {
     clearTimeout(timer);

@@ -47,7 +47,8 @@ function embeddedSource(index, prefix = "") {
   });
 }
 
-/* The data that a server has below `base`: index?after=ROW, chunk/NAME and files/PATH. */
+/* The data that a server has below `base`: index?after=ROW, chunk/NAME and files/PATH. `poll(after, anew)` gives the index
+   with the rows from there on, null where nothing has changed since the last one, unless it is wanted `anew`. */
 async function servedSource(base) {
   let tag = null;
   const get = async (path, headers) => {
@@ -55,8 +56,8 @@ async function servedSource(base) {
     if (!answer.ok && answer.status !== 304) throw new Error(`the server answered ${answer.status}`);
     return answer;
   };
-  const look = async (after) => {
-    const answer = await get(`index?after=${after}`, tag ? { "If-None-Match": tag } : {});
+  const look = async (after, anew) => {
+    const answer = await get(`index?after=${after}`, tag && !anew ? { "If-None-Match": tag } : {});
     if (answer.status === 304) return null;
     tag = answer.headers.get("ETag");
     return answer.json();

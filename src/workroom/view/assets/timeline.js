@@ -3,7 +3,7 @@
 const BARS = 400; // at most; of more turns, several share a bar
 const WIDTH = 1000;
 const LANE = 44;
-const WIDEST = 60; // of WIDTH, for a bar
+const WIDEST = 90; // of WIDTH, for a bar
 
 /* `rows`: of the index. `go(place)`: shows a row. */
 function timeline(rows, go) {
@@ -20,7 +20,7 @@ function timeline(rows, go) {
     ["Tools", "tool", seconds],
   ].filter(([, name]) => turns.some((row) => row[name]));
   const step = Math.min(WIDTH / bars.length, WIDEST);
-  const at = el("p.at", { role: "status" }, each > 1 ? `Each bar is the mean of ${each} turns.` : "A bar is a turn.");
+  const at = el("p.at", {}, each > 1 ? `Each bar is the mean of ${each} turns.` : "A bar is a turn.");
   const strips = lanes.map(([label, name, told]) => {
     const values = bars.map((bar) => sum(bar, name));
     const most = Math.max(...values);
