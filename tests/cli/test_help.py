@@ -25,6 +25,7 @@ PAGES = [
     ("train",),
     ("serve",),
     ("replay",),
+    ("view",),
     ("analyze",),
     ("export",),
     ("import",),

@@ -7,7 +7,9 @@ from typing import Any
 
 from workroom.errors import ConfigError, WorkroomError
 
-VERBS = ("run", "bench", "train", "serve", "replay", "analyze", "export", "import", "sandbox", "models", "doctor")
+VERBS = (
+    "run", "bench", "train", "serve", "replay", "view", "analyze", "export", "import", "sandbox", "models", "doctor",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

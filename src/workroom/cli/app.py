@@ -559,6 +559,55 @@ def import_(
     return import_verb(file, out)
 
 
+@app.command(
+    "view",
+    epilog="""\b
+    Examples:
+      workroom view runs/20260101-120000-count
+      workroom view bench/ -o bench.html --max-size 20m
+      workroom view runs --serve
+
+    \b
+    Exit codes: 0 written, or ended with Ctrl-C; 1 internal error; 2 usage.""",
+)
+def view(
+    directory: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="A run, a bench, or a folder with runs below it.", show_default=False),
+    ],
+    serve: Annotated[bool, typer.Option("--serve", help="Serve the page, and what is new as it happens.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE.html", help="The file [default: DIR/view.html].")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="HOST", help="Where --serve listens [default: 127.0.0.1].")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="N", help="Port of --serve [default: the first free from 8765 on].")
+    ] = None,
+    max_size: Annotated[
+        str | None, typer.Option("--max-size", metavar="SIZE", help="Most that the file may have [default: 100m].")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No activity on standard error, errors only.")] = False,
+) -> int:
+    """Show what happened in a run or a bench, in a browser.
+
+    Writes one HTML file that needs nothing else, or serves the page while the run goes on.
+    """
+    from workroom.cli.view import serve_verb, view_verb
+    from workroom.errors import ConfigError
+
+    given = {"-o": out, "--max-size": max_size} if serve else {"--host": host, "--port": port}
+    if wrong := [name for name, value in given.items() if value is not None]:
+        what = "is for a file, without --serve" if serve else "is for --serve"
+        raise ConfigError(f"{wrong[0]} {what}: leave one of them out")
+    if serve:
+        return serve_verb(directory, host or "127.0.0.1", port, quiet=quiet)
+    from workroom.cli.screen import Screen
+
+    return view_verb(directory, out, max_size or "100m", Screen(quiet=quiet))
+
+
 @app.command("doctor")
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,

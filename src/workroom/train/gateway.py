@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from workroom.errors import AuthError, BadRequest, ContextOverflow, ModelError, RateLimited
+from workroom.http_server import HOST, HttpServer, Request, Response
 from workroom.train.conversation import Conversation
-from workroom.train.http_server import HOST, HttpServer, Request, Response
 from workroom.train.openai_requests import (
     ChatRequest,
     Refused,

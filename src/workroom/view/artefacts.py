@@ -111,6 +111,12 @@ def open_artefact(folder: Path, path: str) -> BinaryIO:
     return file
 
 
+def media_type(path: str) -> str:
+    """What a file is served as, by its name: never as what a browser would have to guess."""
+    kind, name = _KINDS.get(PurePosixPath(path).suffix[1:].lower(), ("other", "application/octet-stream"))
+    return f"{name}; charset=utf-8" if kind in ("html", "table") else name
+
+
 def read_artefact(folder: Path, path: str, limit: int) -> bytes | None:
     """The bytes of a file below the folder, None where it is not there any more or larger than `limit`."""
     try:

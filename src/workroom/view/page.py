@@ -18,7 +18,7 @@ from workroom.trajectory.files import to_json
 
 Kind = Literal["run", "bench"]
 _RUN = "base source text difference bash timeline search files notes events list head run".split()
-SCRIPTS = {"run": (*_RUN,), "bench": (*_RUN, "bench")}
+SCRIPTS = {"run": (*_RUN,), "bench": (*_RUN, "summary", "attempts", "attempt", "bench")}
 STYLES = {"run": ("base", "run"), "bench": ("base", "run", "bench")}
 _PLAIN_LIMIT = 512  # bytes that are not worth packing
 _SLICE = 3 << 20  # bytes encoded at a time; base64 needs a multiple of 3
@@ -29,13 +29,14 @@ def assemble(
     title: str,
     kind: Kind,
     index: dict[str, Any],
-    chunks: Iterable[tuple[str, bytes]] = (),
+    chunks: Iterable[tuple[str, bytes] | bytes] = (),
     live: str | None = None,
     styles: Iterable[str] = (),
 ) -> Iterator[bytes]:
     """The page in pieces.
 
-    `chunks`: names, of letters, digits and `-._/`, with their bytes, found by the script as `chunk-NAME`. `live`: the
+    `chunks`: names, of letters, digits and `-._/`, with their bytes, found by the script as `chunk-NAME`; or what
+    `element` has made of them. `live`: the
     path below which a server answers the page's requests; without it the page makes none. `styles`: more sources of
     styles to allow, as of the HTML files that are shown (see `artefacts.style_sources`).
     """
@@ -54,8 +55,11 @@ def assemble(
         f'<script type="application/json" id="index">{_inert_json(index)}</script>\n'
         f"<script>{script}</script>\n"
     ).encode()
-    for name, data in chunks:
-        yield from _element(name, data)
+    for chunk in chunks:
+        if isinstance(chunk, bytes):
+            yield chunk
+        else:
+            yield from element(*chunk)
     yield b'<script type="application/json" id="end">{}</script>\n</body>\n</html>\n'
 
 
@@ -85,7 +89,7 @@ def _shell(title: str) -> str:
     )
 
 
-def _element(name: str, data: bytes) -> Iterator[bytes]:
+def element(name: str, data: bytes) -> Iterator[bytes]:
     """A chunk as base64 in an element that is not run, packed where that is smaller."""
     packed = gzip.compress(data, 6, mtime=0) if len(data) > _PLAIN_LIMIT else data
     encoding, body = ("gzip", packed) if len(packed) < len(data) else ("plain", data)

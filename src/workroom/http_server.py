@@ -1,7 +1,7 @@
-"""A small HTTP/1.1 server for JSON on this machine: h11 does the protocol, asyncio the sockets."""
+"""A small HTTP/1.1 server for this machine: h11 does the protocol, asyncio the sockets."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -20,19 +20,26 @@ _PIECE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`path` without its query. Names of `headers` are in lower case."""
+    """`path` without its query, as it was sent. Names of `headers` are in lower case."""
 
     method: str
     path: str
     headers: "Mapping[str, str]" = field(repr=False)
     body: bytes = field(repr=False)
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
+    """`body`: all of it, or pieces that are made while it is sent, off the event loop, `length` bytes in all where
+    that is known. `headers`: more than type and length. A generator of pieces is closed, also where the client goes.
+    """
+
     status: int
-    body: bytes
+    body: bytes | Iterator[bytes]
     content_type: str = "application/json"
+    headers: "Mapping[str, str]" = field(default_factory=dict)
+    length: int | None = None
 
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -41,18 +48,20 @@ Handler = Callable[[Request], Awaitable[Response]]
 class HttpServer:
     """Answers requests with `handler`, which must not raise; it is cancelled where the client goes away meanwhile.
 
-    Listens on loopback only, on a `port` that the system chooses unless one is given. Use as a context manager.
+    Listens on loopback unless another `host` is given, on a `port` that the system chooses unless one is given. Use as
+    a context manager.
     """
 
-    def __init__(self, handler: Handler, *, port: int = 0) -> None:
+    def __init__(self, handler: Handler, *, host: str = HOST, port: int = 0) -> None:
+        self.host = host
         self.port = port
         self._handler = handler
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        """Raises OSError where the port is taken."""
-        self._server = await asyncio.start_server(self._accept, HOST, self.port)
+        """Raises OSError where the port is taken, or the host is not this machine."""
+        self._server = await asyncio.start_server(self._accept, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -126,8 +135,8 @@ class _Connection:
                     raise h11.RemoteProtocolError("the body is too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             elif isinstance(event, h11.EndOfMessage) and head is not None:
                 headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
-                path = head.target.decode("latin-1").partition("?")[0]
-                return Request(head.method.decode("latin-1"), path, headers, bytes(body))
+                path, _, query = head.target.decode("latin-1").partition("?")
+                return Request(head.method.decode("latin-1"), path, headers, bytes(body), query)
             else:  # the connection is closed
                 return None
 
@@ -148,12 +157,27 @@ class _Connection:
             await asyncio.gather(handling, listening, return_exceptions=True)
 
     async def _send(self, response: Response) -> None:
-        headers = [("Content-Type", response.content_type), ("Content-Length", str(len(response.body)))]
+        length = len(response.body) if isinstance(response.body, bytes) else response.length
+        size = ("Transfer-Encoding", "chunked") if length is None else ("Content-Length", str(length))
+        headers = [("Content-Type", response.content_type), size, *response.headers.items()]
         reason = HTTPStatus(response.status).phrase.encode()
         self._write(self._http.send(h11.Response(status_code=response.status, headers=headers, reason=reason)))
-        self._write(self._http.send(h11.Data(response.body)))
+        if isinstance(response.body, bytes):
+            self._write(self._http.send(h11.Data(response.body)))
+        else:
+            await self._send_pieces(response.body)
         self._write(self._http.send(h11.EndOfMessage()))
         await self._writer.drain()
+
+    async def _send_pieces(self, pieces: Iterator[bytes]) -> None:
+        try:
+            while piece := await asyncio.to_thread(next, pieces, b""):
+                self._write(self._http.send(h11.Data(piece)))
+                await self._writer.drain()
+        finally:
+            if isinstance(pieces, Generator):
+                with suppress(ValueError):  # its thread is at work yet: it is closed when nobody holds it
+                    pieces.close()
 
     def _write(self, data: bytes | None) -> None:
         if data:

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from workroom.train import http_server
-from workroom.train.http_server import HOST, HttpServer, Request, Response
+from workroom import http_server
+from workroom.http_server import HOST, HttpServer, Request, Response
 
 
 async def echo(request: Request) -> Response:
