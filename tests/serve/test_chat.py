@@ -65,6 +65,12 @@ def test_a_conversation_keeps_its_files_and_its_history(server: Server) -> None:
     assert "No such file" in text_of(other)
 
 
+def test_the_shell_of_each_request_is_a_new_one(server: Server) -> None:
+    body = {"conversation": "shell"}
+    server.say("RUN cd /tmp; export PATH=/nowhere", extra_body=body)
+    assert text_of(server.say("RUN pwd; ls /", extra_body=body)) == "It said: /testbed"
+
+
 @pytest.mark.parametrize("how", ["object", "metadata", "header"])
 def test_a_conversation_may_be_named_in_several_ways_by_the_client(server: Server, how: str) -> None:
     name = f"chat-{how}"

@@ -18,7 +18,7 @@ from workroom.agent.prompts import render
 from workroom.agent.resuming import calls_after, take_up, was_submitted
 from workroom.errors import ConfigError, SandboxError, ToolError, TransferError
 from workroom.models.base import Image, Message, ToolSpec
-from workroom.sandbox.base import ANSWER_FILE, ANSWER_LIMIT, DOCUMENTS_DIR, OUTPUT_DIR, WORKING_DIR
+from workroom.sandbox.base import ANSWER_FILE, ANSWER_LIMIT, DOCUMENTS_DIR, OUTPUT_DIR, STATE_DIR, WORKING_DIR
 from workroom.sandbox.waiting import finished
 from workroom.tools import Observation, Tool, default_tools
 from workroom.tools.arguments import parse, right, shorten
@@ -122,7 +122,8 @@ class Episode(BaseEpisode):
         if self.saved == 0 and self.agent.documents == "files":
             await prepare(self.sandbox, self.task)
         if self.agent.chat is not None and self.saved == 0:
-            await self.sandbox.exec(["rm", "-rf", ANSWER_FILE])
+            # The shell begins anew as the prompt says: what an earlier episode has set in it, the model does not know.
+            await self.sandbox.exec(["rm", "-rf", ANSWER_FILE, f"{STATE_DIR}/current"])
         if self.agent.read_only:
             await self.sandbox.seal()
         if not self.agent.execution:

@@ -77,7 +77,7 @@ class Settings:
     cors: tuple[str, ...] = ()
     ignore_tools: bool = False
     max_body: str | int = "64m"
-    max_file: str | int = "512m"
+    max_file: str | int = "200m"
     quota: str | int = "10g"
 
     @property
