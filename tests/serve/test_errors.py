@@ -33,6 +33,7 @@ def refused(server: Server, body: Any) -> tuple[int, dict[str, Any]]:
         ("response_format", {"type": "json_object"}),
         ("stop", ["\n"]),
         ("modalities", ["text", "audio"]),
+        ("modalities", 5),
         ("logit_bias", {"50256": -100}),
     ],
 )
@@ -40,6 +41,15 @@ def test_a_parameter_that_is_not_supported_is_named(server: Server, name: str, v
     status, error = refused(server, {"model": MODEL, "messages": [USER], name: value})
     assert (status, error["type"], error["code"]) == (400, "invalid_request_error", "unsupported_parameter")
     assert error["param"] == name
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "1" * 5000])
+@pytest.mark.parametrize("route", ["chat/completions", "responses"])
+def test_what_is_no_number_is_no_json(server: Server, route: str, number: str) -> None:
+    body = f'{{"model": "{MODEL}", "input": "x", "messages": [], "metadata": {{"n": {number}}}}}'
+    answer = server.post(f"/v1/{route}", content=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith("the body is no JSON")
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def _refuse_unsupported(body: Mapping[str, Any]) -> None:
         raise unsupported(
             "response_format", "response_format must be of type text: ask for a file of that form instead"
         )
-    if body.get("audio") or "audio" in (body.get("modalities") or ()):
+    if body.get("audio") or body.get("modalities") not in (None, [], ["text"]):
         raise unsupported("modalities", "answers are text: ask for an audio file instead")
     for name in ("stop", "logit_bias", "presence_penalty", "frequency_penalty", "prediction", "web_search_options"):
         if body.get(name):

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
@@ -53,12 +54,28 @@ async def read_json(request: Request, limit: int, *, empty: bool = False) -> dic
         pieces.append(piece)
     data = b"".join(pieces) or (b"{}" if empty else b"")
     try:
-        value = json.loads(data) if len(data) < _LARGE else await asyncio.to_thread(json.loads, data)
+        value = _read(data) if len(data) < _LARGE else await asyncio.to_thread(_read, data)
     except (ValueError, RecursionError) as error:
         raise bad_request(f"the body is no JSON: {error}" if data else "the body is empty") from None
     if not isinstance(value, dict):
         raise bad_request("the body must be a JSON object")
     return value
+
+
+def _read(data: bytes) -> Any:
+    return json.loads(data, parse_constant=_no_number, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    """JSON has no infinite numbers, and an answer that repeats one could not be sent."""
+    found = float(text)
+    if not math.isfinite(found):
+        _no_number(text)
+    return found
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text[:40]} is no number")
 
 
 async def limited(request: Request, limit: int) -> AsyncIterator[bytes]:
