@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from workroom.config import KEYS, from_arguments, redact_url, resolve
+from workroom._values import redact_url
+from workroom.config import KEYS, from_arguments, resolve
 from workroom.errors import ConfigError
 from workroom.sandbox.base import Limits
 
