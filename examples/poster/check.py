@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -23,8 +24,8 @@ SPACE = "{http://www.w3.org/2000/svg}"
 SHAPES = {"path", "circle", "ellipse", "polygon", "polyline", "line", "rect"}
 ALLOWED = SHAPES | {
     "svg", "g", "text", "tspan", "title", "desc", "defs", "linearGradient", "radialGradient", "stop", "clipPath",
-    "style",
 }  # fmt: skip
+Placed = tuple[Xml.Element, dict[str, str], tuple[float, float]]  # an element, its style, how far it is moved
 NARROW = 0.5  # of the font size: the mean width of a letter, so that what surely overlaps is seen
 NAMES = {"white": "#ffffff", "black": "#000000"}
 WIDTH, HEIGHT, DOTS = 1754, 2480, 150
@@ -74,7 +75,7 @@ def page(run: Path) -> Box:
 def styled(element: Xml.Element, inherited: dict[str, str]) -> dict[str, str]:
     """The attributes that count here, own ones before those of parents."""
     found = dict(inherited)
-    for name in ("font-size", "fill", "text-anchor", "letter-spacing"):
+    for name in ("font-size", "fill", "text-anchor"):
         if (value := element.get(name)) is not None:
             found[name] = value
     for rule in (element.get("style") or "").split(";"):
@@ -84,7 +85,7 @@ def styled(element: Xml.Element, inherited: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def walk(element: Xml.Element, inherited: dict[str, str], moved: tuple[float, float]) -> Iterator[tuple]:  # type: ignore[type-arg]
+def walk(element: Xml.Element, inherited: dict[str, str], moved: tuple[float, float]) -> Iterator[Placed]:
     """Every element with its style and how far it is moved."""
     style = styled(element, inherited)
     transform = element.get("transform", "")
@@ -142,7 +143,7 @@ def texts(run: Path) -> list[Text]:
 
 
 def wanted() -> dict[str, str]:
-    given = json.loads((HERE / "documents" / "texts.json").read_text())
+    given: dict[str, Any] = json.loads((HERE / "documents" / "texts.json").read_text())
     lines = {f"programme {n}": line for n, line in enumerate(given.pop("programme"), 1)}
     return given | lines
 
@@ -160,7 +161,7 @@ def form(run: Path) -> str:
         for attribute, value in element.attrib.items():
             short = attribute.rpartition("}")[2].lower()
             need(not short.startswith("on") and short != "href", f"<{name}> has {short}")
-            need(not re.search(r"url\(\s*['\"]?(?!#)|javascript:|@import", value), f"<{name} {short}> leads outside")
+            need(not re.search(r"url\((?!\s*['\"]?#)|javascript:|@import", value), f"<{name} {short}> leads outside")
     return "297 x 420 mm"
 
 

@@ -39,9 +39,10 @@ def slope(state: tuple[float, ...]) -> tuple[float, ...]:
 @cache
 def motion() -> list[tuple[float, float]]:
     """The angles of each frame, by Runge and Kutta's method of fourth order."""
-    h, state, found = 1 / RATE / STEPS, START, []
+    state: tuple[float, ...] = START
+    h, found = 1 / RATE / STEPS, []
     for _ in range(FRAMES):
-        found.append(state[:2])
+        found.append((state[0], state[1]))
         for _ in range(STEPS):
             k1 = slope(state)
             k2 = slope(tuple(y + h / 2 * k for y, k in zip(state, k1, strict=True)))
@@ -131,6 +132,7 @@ def _play(page: Any) -> str:
         """async () => {
             const film = document.querySelector("video"), canvas = document.querySelector("canvas");
             const wait = (name) => new Promise((done, fail) => {
+                if (film.error) fail(new Error("the film cannot be played")); // its event is over
                 film.addEventListener(name, done, {once: true});
                 film.addEventListener("error", () => fail(new Error("the film cannot be played")), {once: true});
                 setTimeout(() => fail(new Error("nothing came of the film in 60 s")), 60000);

@@ -156,6 +156,8 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("An upright", changed("files/poster.svg", "297mm", "210mm")),
         ("An upright", changed("files/poster.svg", "</svg>", "<script>1</script></svg>")),
         ("An upright", changed("files/poster.svg", "</svg>", "<image href='http://example.org/x'/></svg>")),
+        ("An upright", changed("files/poster.svg", "</svg>", "<style>text { fill: red }</style></svg>")),
+        ("An upright", changed("files/poster.svg", "</svg>", "<circle fill='url(http://192.0.2.1/x)'/></svg>")),
         ("Every text", changed("files/poster.svg", "12 September", "13 September")),
         ("The title", changed("files/poster.svg", 'font-size="20"', 'font-size="14"')),
         ("Texts keep", changed("files/poster.svg", 'y="314"', 'y="296"')),
