@@ -102,7 +102,8 @@ def test_kills_at_any_moment_of_a_request_leave_it_done_or_not_begun(place: Path
         low = high = 0  # what the file may hold: a request that was not answered may have been saved
         for number in range(ROUNDS):
             came: list[Any] = []
-            thread = ask(server, "RUN echo $(($(cat /root/count) + 1)) | tee /root/count", came, extra_body=body)
+            count = "RUN n=$(cat /root/count); echo $((n + 1)) > /root/count; cat /root/count"
+            thread = ask(server, count, came, extra_body=body)
             time.sleep(0.08 * number)
             server.kill()
             thread.join()
