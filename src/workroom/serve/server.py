@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Tell = Callable[[str], None]
 _BACKLOG = 1024
+_IDLE = 75  # seconds that a connection may wait: longer than clients do, whose next request would meet the closing
 _LAST = 5  # seconds for the connections after the work is over
 
 
@@ -126,6 +127,7 @@ async def serve(
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=_IDLE,
             timeout_graceful_shutdown=_LAST,
         )
         uvicorn_server = _Uvicorn(configured)
