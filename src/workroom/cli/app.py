@@ -26,6 +26,8 @@ from workroom.cli.options import (
     Temperature,
     ToolProtocol,
 )
+from workroom.cli.sandbox_app import sandbox_app
+from workroom.cli.serve_app import EPILOG, serve
 
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
@@ -45,11 +47,6 @@ app = typer.Typer(
 
     `workroom "TASK"` is short for `workroom run "TASK"`. Every verb has its own --help,
     and `workroom --version` shows the version.""",
-)
-sandbox_app = typer.Typer(
-    rich_markup_mode=None,
-    context_settings=_SETTINGS,
-    help="Build the image, try the promises, look around.",
 )
 models_app = typer.Typer(
     rich_markup_mode=None,
@@ -164,94 +161,6 @@ def run(
     return run_verb(task, inputs or [], out, flags, config, as_json=as_json, quiet=quiet)
 
 
-@sandbox_app.command("build")
-def sandbox_build(image: Image = None) -> int:
-    """Build the image that all sandboxes share."""
-    from workroom.cli.sandbox import build
-
-    return build(image)
-
-
-@sandbox_app.command("check")
-def sandbox_check(
-    sandbox: Backend = None,
-    image: Image = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
-) -> int:
-    """Try the sandbox's promises on this host.
-
-    Each is tried in a real sandbox and reported. Exit code 5 where one is broken.
-    """
-    from workroom.cli.sandbox import check
-
-    return check(sandbox, image, as_json=as_json)
-
-
-@sandbox_app.command(
-    "shell",
-    epilog="""\b
-    Examples:
-      workroom sandbox shell -i data/
-      echo 'python3 -c "import numpy; print(numpy.__version__)"' | workroom sandbox shell --network none""",
-)
-def sandbox_shell(
-    sandbox: Backend = None,
-    image: Image = None,
-    network: Network = None,
-    inputs: Annotated[
-        list[Path] | None, typer.Option("-i", "--input", metavar="PATH", help="Files to put into documents/.")
-    ] = None,
-    cpus: Cpus = None,
-    memory: Memory = None,
-    pids: Pids = None,
-    disk: Disk = None,
-    command_timeout: CommandTimeout = None,
-) -> int:
-    """Look around in a fresh sandbox.
-
-    A shell as the model would have it, a line at a time. It ends with `exit` or Ctrl-D and leaves nothing.
-    """
-    from workroom.cli.shell import shell
-
-    flags = {
-        "sandbox": sandbox,
-        "image": image,
-        "network": network,
-        "cpus": cpus,
-        "memory": memory,
-        "pids": pids,
-        "disk": disk,
-        "command_timeout": command_timeout,
-    }
-    return shell(flags, inputs or [])
-
-
-@sandbox_app.command("ls")
-def sandbox_ls(
-    as_json: Annotated[bool, typer.Option("--json", help="The list as JSON.")] = False,
-) -> int:
-    """List your sandboxes on this host.
-
-    Name, backend, image, network policy, age, and the process that each belongs to. One is abandoned when that process
-    was killed.
-    """
-    from workroom.cli.sandbox import ls
-
-    return ls(as_json=as_json)
-
-
-@sandbox_app.command("gc")
-def sandbox_gc() -> int:
-    """Remove what is left of abandoned sandboxes.
-
-    And images that no name leads to any more. Every start of a sandbox does the first too. Exit code 5 where something
-    could not be removed.
-    """
-    from workroom.cli.sandbox import gc
-
-    return gc()
-
-
 @models_app.callback(invoke_without_command=True)
 def models(context: typer.Context) -> int:
     """List the models that can be used."""
@@ -326,110 +235,7 @@ def train(
     return train_verb(config, overrides or [], out, dry_run=dry_run, resume=resume, screen=screen)
 
 
-@app.command(
-    "serve",
-    epilog="""\b
-    Examples:
-      workroom serve -m openai/gpt-5 --network none
-      workroom serve -m openai/qwen3 --base-url http://127.0.0.1:8001/v1 --port 9000
-      WORKROOM_API_KEY=$(openssl rand -hex 24) workroom serve --host 0.0.0.0
-
-    \b
-    Clients are given the base URL http://HOST:PORT/v1. Keys, budgets and the like
-    are in the table [serve] of the configuration, see docs/serve.md.
-
-    \b
-    Exit codes: 0 stopped, 1 internal error, 2 usage, 4 the model's provider failed,
-    5 the sandbox failed, 130 stopped at once. The first Ctrl-C waits for the steps
-    under way, the second does not.""",
-)
-def serve(
-    model: Model = None,
-    base_url: BaseUrl = None,
-    host: Annotated[
-        str | None, typer.Option("--host", metavar="HOST", help="Address to listen on [default: 127.0.0.1].")
-    ] = None,
-    port: Annotated[
-        str | None, typer.Option("--port", metavar="N", help="Port, 0 for a free one [default: 8000].")
-    ] = None,
-    public_url: Annotated[
-        str | None, typer.Option("--public-url", metavar="URL", help="What links to files begin with.")
-    ] = None,
-    sandbox: Backend = None,
-    image: Image = None,
-    network: Network = None,
-    cpus: Cpus = None,
-    memory: Memory = None,
-    pids: Pids = None,
-    disk: Disk = None,
-    command_timeout: CommandTimeout = None,
-    max_turns: Annotated[
-        str | None, typer.Option("--max-turns", metavar="N", help="Turns of a request [default: 100].")
-    ] = None,
-    max_tokens: MaxTokens = None,
-    max_cost: MaxCost = None,
-    price: Price = None,
-    max_time: MaxTime = None,
-    concurrency: Annotated[
-        str | None, typer.Option("--concurrency", metavar="N", help="Requests at once [default: by cores and memory].")
-    ] = None,
-    queue: Annotated[
-        str | None, typer.Option("--queue", metavar="N", help="Requests that may wait [default: 64].")
-    ] = None,
-    idle: Annotated[
-        str | None, typer.Option("--idle", metavar="S", help="Seconds until a sandbox is put to rest [default: 300].")
-    ] = None,
-    keep: Annotated[
-        str | None, typer.Option("--keep", metavar="S", help="Seconds until it is removed [default: 86400].")
-    ] = None,
-    grace: Annotated[
-        str | None, typer.Option("--grace", metavar="S", help="Seconds for steps under way at the end [default: 30].")
-    ] = None,
-    state: Annotated[
-        str | None,
-        typer.Option("--state", metavar="DIR", help="What is kept [default: ~/.local/state/workroom/serve]."),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Log what went wrong only.")] = False,
-    config: ConfigFile = None,
-) -> int:
-    """Put a computer behind a chat endpoint.
-
-    An OpenAI-compatible server: whatever chats with it gets files read, programs run and files made.
-    """
-    from workroom.cli.extras import need
-
-    need("serve", "starlette", "uvicorn", "python_multipart", "prometheus_client")
-    from workroom.cli.serve import serve_verb
-
-    run_flags = {
-        "model": model,
-        "base_url": base_url,
-        "sandbox": sandbox,
-        "image": image,
-        "network": network,
-        "cpus": cpus,
-        "memory": memory,
-        "pids": pids,
-        "disk": disk,
-        "command_timeout": command_timeout,
-        "max_turns": max_turns,
-        "max_tokens": max_tokens,
-        "max_cost": max_cost,
-        "price": price,
-        "max_time": max_time,
-    }
-    serve_flags = {
-        "host": host,
-        "port": port,
-        "public_url": public_url,
-        "concurrency": concurrency,
-        "queue": queue,
-        "idle": idle,
-        "keep": keep,
-        "grace": grace,
-        "state": state,
-    }
-    return serve_verb(run_flags, serve_flags, config, quiet=quiet)
+app.command("serve", epilog=EPILOG)(serve)
 
 
 @app.command(
