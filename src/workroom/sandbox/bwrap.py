@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from workroom.sandbox.backend import Recorder
 
 MAX_LAYERS = 100  # forks upon forks; the kernel takes a page of mount options
+MERGED = 16  # layers of a checkpoint, from which on one is made of them: each restore adds another
+MERGE = Path(__file__).with_name("merge_layers.py")
 LEAST_SIZE, LEAST_INODES = 1 << 20, 1024  # of a fork, whatever its forebears have used up
 _TAR = ("tar", "-C", "/mnt", "--xattrs", "--xattrs-include=user.*", "--numeric-owner")
 PACK = (*_TAR, "--sparse", "--format=posix", "-cf", "-", ".")
@@ -298,6 +300,10 @@ async def _restore(name: str, plan: Plan, sources: Sequence[int], layers: int) -
             await run(["/bin/sh", "-c", REMOVE], source)
             os.lseek(source, checkpoints.HEADER, os.SEEK_SET)
             await run(list(UPDATE), source)
+        if layers >= MERGED:
+            await run(["python3", "-I", "-c", MERGE.read_text(), str(layers)], sources[0])
+            unpacked = f"/proc/{helper.pid}/root{STAGE}/{plan.files.upper}/layers"
+            layers = sum(os.path.lexists(f"{unpacked}/{number}") for number in range(layers))
         with helper.above() as above:
             names = tuple(f"{plan.files.upper}/layers/{number}" for number in range(layers))
             for layer in names:
