@@ -139,7 +139,7 @@ def test_a_page_keeps_to_its_size(tmp_path: Path) -> None:
     assert len(part) <= whole - 10
     assert b"chunk-a0/index" in part
     assert b"chunk-a2/index" not in part
-    assert b"chunk-a2/record" in part
+    assert b"chunk-records-0" in part
     with pytest.raises(ConfigError, match="give a larger --max-size"):
         bench_page.write(tmp_path / "bench", tmp_path / "none.html", most=5000)
     assert not (tmp_path / "none.html").exists()

@@ -1,7 +1,7 @@
 """The page of a bench, or of a folder with runs: a table of attempts, each of which opens its conversation.
 
-Chunks of the page: `aN/record` (what is known of attempt N beside its row), `aN/index` and `aN/...` (its run, see
-`run_page`), `plot-NAME` (an SVG file of the report).
+Chunks of the page: `records-K` (what is known of the attempts 100 K to 100 K + 99 beside their rows), `aN/index` and
+`aN/...` (the run of attempt N, see `run_page`), `plot-NAME` (an SVG file of the report).
 """
 
 import csv
@@ -20,6 +20,7 @@ from workroom.view.sources import open_source
 FORMAT: Final = 1
 MOST: Final = 100 << 20  # bytes of a page
 OnProgress = Callable[[int, int], None]
+RECORDS: Final = 100  # in an element; assets/bench.js knows it too
 _PLOTS = ("means", "differences", "capabilities", "tokens", "throughput")
 _PLOT_SIZE = 4 << 20  # bytes
 _TABLE_SIZE = 1 << 20
@@ -80,9 +81,12 @@ def _pieces(source: Source, most: int, on_progress: OnProgress | None) -> Iterat
                 if written + len(made) + _RESERVE <= most:
                     yield made
         for number in range(len(source.rows)):
-            attempt = _attempt(source, number, most - written - _RESERVE)
-            if attempt is not None:
-                yield attempt
+            if number % RECORDS == 0:
+                made = _records(source, number)
+                if written + len(made) + _RESERVE <= most:
+                    yield made
+            if (conversation := _conversation(source, number, most - written - _RESERVE)) is not None:
+                yield conversation
             if on_progress is not None:
                 on_progress(number + 1, len(source.rows))
 
@@ -97,15 +101,14 @@ def _pieces(source: Source, most: int, on_progress: OnProgress | None) -> Iterat
         yield piece
 
 
-def _attempt(source: Source, number: int, left: int) -> bytes | None:
-    """The elements of an attempt, its record alone where its run does not fit or cannot be read; None for nothing."""
-    told = b"".join(element(f"a{number}/record", record(source, number)))
-    if len(told) > left:
-        return None
-    return told + (_conversation(source, number, left - len(told)) or b"")
+def _records(source: Source, first: int) -> bytes:
+    """What is known of so many attempts, in one element: thousands of elements are slow to open."""
+    told = [source.details(number) for number in range(first, min(first + RECORDS, len(source.rows)))]
+    return b"".join(element(f"records-{first // RECORDS}", to_json(told).encode()))
 
 
 def _conversation(source: Source, number: int, left: int) -> bytes | None:
+    """The elements of the run of an attempt; None where it does not fit or cannot be read."""
     place = source.run_dir(number)
     try:
         if (place / "events.jsonl").stat().st_size > _PACKED * 8 * max(left, 0):

@@ -178,11 +178,12 @@ class _Bench:
         self._compare()
 
     def index(self, after: int) -> dict[str, Any]:
-        """What has changed since the version `after`; everything for 0."""
+        """What has changed since the version `after`; everything for 0, and for one that has not been yet."""
         if self.source.advance():
             self._version += 1
             self._compare()
-        changed = [number for number, version in enumerate(self._versions) if version > after] if after else None
+        known = 0 < after <= self._version  # a page may have outlived the server that it began with
+        changed = [number for number, version in enumerate(self._versions) if version > after] if known else None
         return {**bench_page.index(self.source, changed), "version": self._version}
 
     def run(self, number: int) -> RunSource:

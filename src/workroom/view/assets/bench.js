@@ -11,15 +11,18 @@ const linkTo = (changes) => {
   return `#${state}`;
 };
 
+const RECORDS = 100; // in an element, as bench_page.py puts them
+
 /* Where the data comes from: {index, attempt(number) -> {record(), run()}, plot(name) -> address, poll?(version)}. */
 async function benchSource() {
   const base = document.body.dataset.live;
   if (base === undefined) {
     const bytes = async (name) => unpacked(await chunkElement(name));
     const json = async (name) => JSON.parse(await (await bytes(name)).text());
+    const record = async (number) => (await json(`records-${Math.floor(number / RECORDS)}`))[number % RECORDS];
     return {
       index: JSON.parse($("#index").textContent),
-      attempt: (number) => ({ record: () => json(`a${number}/record`), run: async () => embeddedSource(await json(`a${number}/index`), `a${number}/`) }),
+      attempt: (number) => ({ record: () => record(number), run: async () => embeddedSource(await json(`a${number}/index`), `a${number}/`) }),
       plot: async (name) => URL.createObjectURL(new Blob([await bytes(`plot-${name}`)], { type: "image/svg+xml" })),
     };
   }
