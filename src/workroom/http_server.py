@@ -108,7 +108,7 @@ class _Connection:
                 response = await self._answer(request)
                 if response is None:
                     return
-                await self._send(response)
+                await self._send(response, with_body=request.method != "HEAD")
                 if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
                     return
                 self._http.start_next_cycle()
@@ -156,20 +156,21 @@ class _Connection:
             listening.cancel()
             await asyncio.gather(handling, listening, return_exceptions=True)
 
-    async def _send(self, response: Response) -> None:
+    async def _send(self, response: Response, *, with_body: bool = True) -> None:
         length = len(response.body) if isinstance(response.body, bytes) else response.length
         size = ("Transfer-Encoding", "chunked") if length is None else ("Content-Length", str(length))
         headers = [("Content-Type", response.content_type), size, *response.headers.items()]
         reason = HTTPStatus(response.status).phrase.encode()
         self._write(self._http.send(h11.Response(status_code=response.status, headers=headers, reason=reason)))
-        if isinstance(response.body, bytes):
-            self._write(self._http.send(h11.Data(response.body)))
-        else:
-            await self._send_pieces(response.body)
+        if with_body:
+            await self._send_body(response.body)
         self._write(self._http.send(h11.EndOfMessage()))
         await self._writer.drain()
 
-    async def _send_pieces(self, pieces: Iterator[bytes]) -> None:
+    async def _send_body(self, pieces: bytes | Iterator[bytes]) -> None:
+        if isinstance(pieces, bytes):
+            self._write(self._http.send(h11.Data(pieces)))
+            return
         try:
             while piece := await asyncio.to_thread(next, pieces, b""):
                 self._write(self._http.send(h11.Data(piece)))

@@ -2,12 +2,14 @@
 
 import asyncio
 import http.client
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,11 +51,11 @@ def served(directory: Path) -> Iterator[str]:
         thread.join()
 
 
-def ask(address: str, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+def ask(address: str, path: str, method: str = "GET", /, **headers: str) -> tuple[int, dict[str, str], bytes]:
     """The path goes out as it is."""
     host = address.removeprefix("http://").rstrip("/")
     connection = http.client.HTTPConnection(host)
-    connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
     answer = connection.getresponse()
     found = answer.status, dict(answer.getheaders()), answer.read()
     connection.close()
@@ -90,6 +92,12 @@ def test_files_come_whole_or_in_part_and_shut_off(run: Path) -> None:
             status, headers, body = ask(address, "/files/clip.bin", Range=asked)
             assert (status, headers["Content-Range"], body) == (206, told, part)
         assert ask(address, "/files/clip.bin", Range="bytes=100-")[0] == 416
+        for path in ("/files/clip.bin", "/index", "/"):
+            status, headers, body = ask(address, path, "HEAD")
+            assert (status, body) == (200, b"")
+            assert headers["Content-Type"] == ask(address, path)[1]["Content-Type"]
+        assert ask(address, "/files/clip.bin", "HEAD")[1]["Content-Length"] == "100"
+        assert ask(address, "/index", "POST")[0] == 405
 
 
 @pytest.mark.parametrize(
@@ -140,8 +148,64 @@ def test_an_html_artefact_runs_shut_off(run: Path, open_page: Open) -> None:
         assert alone.page.evaluate("origin") == "null"
         seen = open_page(address)
         seen.page.locator("details.file", has_text="page.html").evaluate("one => (one.open = true)")
-        expect(seen.page.locator("h1")).to_be_visible()
+        seen.page.get_by_role("button", name="Show page.html").click()
+        frame = seen.page.frame_locator("iframe")
+        expect(frame.locator("body[data-ran='1'][data-fetched='0']")).to_be_attached()
+        expect(frame.locator("#p")).to_have_text("quiet")
+        assert frame.locator("html").evaluate("() => [origin, document.title]") == ["null", "refused"]
         assert seen.page.evaluate("document.body.dataset.reached") is None
+
+
+FILM = """async () => {
+    const canvas = document.createElement("canvas");
+    const brush = canvas.getContext("2d");
+    const recorder = new MediaRecorder(canvas.captureStream(20), { mimeType: "video/webm" });
+    const parts = [];
+    recorder.ondataavailable = (event) => parts.push(event.data);
+    recorder.start();
+    for (let turn = 0; turn < 20; turn++) {
+        brush.fillStyle = turn % 2 ? "red" : "blue";
+        brush.fillRect(0, 0, 300, 150);
+        await new Promise((done) => setTimeout(done, 50));
+    }
+    await new Promise((done) => { recorder.onstop = done; recorder.stop(); });
+    return Array.from(new Uint8Array(await new Blob(parts).arrayBuffer()));
+}"""
+
+
+def test_pictures_sound_and_films_open(tmp_path: Path, open_page: Open) -> None:
+    blank = open_page("about:blank").page
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", "not compressed"))
+        file.writeframes(bytes(16_000))
+    files = {
+        "red.png": blank.screenshot(clip={"x": 0, "y": 0, "width": 30, "height": 20}),
+        "one.wav": sound.getvalue(),
+        "film.webm": bytes(blank.evaluate(FILM)),
+    }
+    run = runs.write_run(tmp_path / "run", [runs.begun(), runs.ended("58", turns=0)], files)
+    with served(run) as address:
+        seen = open_page(address)
+        for entry in seen.page.locator("details.file").all():
+            entry.evaluate("one => (one.open = true)")
+        wait = seen.page.wait_for_function
+        wait("document.querySelector('.file img')?.naturalWidth === 30")
+        wait("Math.abs(document.querySelector('.file audio')?.duration - 1) < 0.01")
+        wait("document.querySelector('.file video')?.videoWidth === 300")
+        assert seen.errors == []
+
+
+def test_a_page_that_outlives_its_server_gets_everything_anew(tmp_path: Path) -> None:
+    with benches.made(tmp_path / "bench", benches.sums(2)) as bench:
+        benches.finish(bench, "sum-0", "sandbox", 1.0)
+        with served(bench.path) as address:
+            version = json.loads(ask(address, "/index")[2])["version"]
+            assert json.loads(ask(address, f"/index?after={version}")[2])["rows"] == []
+        with served(bench.path) as address:
+            told = json.loads(ask(address, f"/index?after={version}")[2])
+            assert len(told["rows"]) == 1
+            assert told["version"] > version
 
 
 def test_a_bench_under_way_gets_its_rows(tmp_path: Path, open_page: Open) -> None:

@@ -18,6 +18,7 @@ import logging
 import re
 import socket
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -112,8 +113,8 @@ class ViewServer:
             return _plain(500, "this could not be answered")
 
     def _refusal(self, request: Request) -> Response | None:
-        if request.method != "GET":
-            return _plain(405, "this only shows; ask with GET", {"Allow": "GET"})
+        if request.method not in ("GET", "HEAD"):
+            return _plain(405, "this only shows; ask with GET", {"Allow": "GET, HEAD"})
         if not _is_own_name(request.headers.get("host", ""), self._host):
             return _plain(421, "this is not served under that name")
         site = request.headers.get("sec-fetch-site", "none")
@@ -171,19 +172,18 @@ class _Bench:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._version = 1
+        self._version = time.time_ns() // 1_000_000  # a page may outlive its server: later than all that went before
         self._versions: list[int] = []  # by row
         self._records: list[list[Any]] = []
         self._runs: OrderedDict[int, RunSource] = OrderedDict()
         self._compare()
 
     def index(self, after: int) -> dict[str, Any]:
-        """What has changed since the version `after`; everything for 0, and for one that has not been yet."""
+        """What has changed since the version `after`; everything for 0, and for one of an earlier server."""
         if self.source.advance():
             self._version += 1
             self._compare()
-        known = 0 < after <= self._version  # a page may have outlived the server that it began with
-        changed = [number for number, version in enumerate(self._versions) if version > after] if known else None
+        changed = [number for number, version in enumerate(self._versions) if version > after] if after else None
         return {**bench_page.index(self.source, changed), "version": self._version}
 
     def run(self, number: int) -> RunSource:
@@ -258,7 +258,10 @@ def _file(folder: Path, path: str, request: Request) -> Response:
     whole = part == (0, size)
     if not whole:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    return Response(200 if whole else 206, _pieces(file, start, end), media_type(path), headers, end - start)
+    if request.method == "HEAD":
+        file.close()
+    pieces = _pieces(file, start, end)
+    return Response(200 if whole else 206, pieces, media_type(path), headers, end - start)
 
 
 def _part(header: str | None, size: int) -> tuple[int, int] | None:
@@ -291,7 +294,7 @@ def _plain(status: int, text: str, headers: Mapping[str, str] | None = None) -> 
 
 
 def _number(text: str) -> int:
-    return int(text) if re.fullmatch(r"[0-9]{1,12}", text) else 0
+    return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else 0
 
 
 def _place(text: str) -> int:
