@@ -10,13 +10,14 @@ from starlette.types import ASGIApp
 
 from workroom.sandbox.base import parse_size
 from workroom.serve import files_api, metrics
-from workroom.serve.chat import chat_completions, check_model
+from workroom.serve.chat import chat_completions
 from workroom.serve.conversation import Conversation
 from workroom.serve.errors import closing
 from workroom.serve.gate import Gate
 from workroom.serve.responses import responses
 from workroom.serve.service import Service
 from workroom.serve.wire import key_of, read_json, service_of
+from workroom.serve.work import check_model
 
 
 def make_app(service: Service) -> ASGIApp:

@@ -1,18 +1,17 @@
 """`POST /v1/chat/completions`, whole and streaming."""
 
-import asyncio
 import re
 import time
 from typing import Any
 
 from starlette.requests import Request
 
-from workroom.sandbox.base import parse_size
-from workroom.serve.chat_request import ChatRequest, read_chat, without_tools
-from workroom.serve.errors import ApiError, not_found
+from workroom.serve.chat_request import ChatRequest, read_chat
+from workroom.serve.errors import ApiError
 from workroom.serve.exchange import Exchange, Outcome
 from workroom.serve.names import new_id
-from workroom.serve.wire import Answer, EventStream, Sender, base_url, key_of, note, read_json, service_of
+from workroom.serve.wire import Answer, EventStream, Sender, service_of
+from workroom.serve.work import worked_on
 
 PIECE = 200  # characters of an answer that a chunk has
 _LINKS = 20  # files that an answer has links to; all are beside it
@@ -21,29 +20,8 @@ _IMAGE = re.compile(r"\.(png|jpe?g|gif|webp)$", re.IGNORECASE)
 
 async def chat_completions(request: Request) -> Answer | EventStream:
     """The route. Raises ApiError for what is refused before the work begins."""
-    service, key = service_of(request), key_of(request)
-    body = await read_json(request, parse_size(service.settings.max_body))
-    if service.settings.ignore_tools:
-        body = without_tools(body)
-    model = check_model(body.get("model"), service.model_names)
-    # In a thread: it may have to decode many megabytes, and others should not wait.
-    asked = await asyncio.to_thread(read_chat, body, request.headers, key, service.files)
-    exchange = service.begin(key, asked.ask)
-    note(request, exchange=exchange)
-    chat = _Chat(exchange, asked, model, base_url(request))
-    headers = {"x-conversation-id": exchange.conversation.id}
-    if asked.stream:
-        return EventStream(exchange, chat.stream, chat.failed, headers)
-    return Answer(exchange, chat.whole, headers)
-
-
-def check_model(given: Any, names: tuple[str, ...]) -> str:
-    """The name that the client called the model. Raises ApiError: 404 for another one, 400 for none."""
-    if not isinstance(given, str) or not given:
-        raise ApiError(400, f"model is missing: this server has {names[0]}", param="model")
-    if given not in names:
-        raise not_found(f"there is no model {given[:100]!r}: this server has {names[0]}", "model_not_found", "model")
-    return given
+    files = service_of(request).files
+    return await worked_on(request, lambda body, key: read_chat(body, request.headers, key, files), _Chat)
 
 
 def usage_object(outcome: Outcome) -> dict[str, Any]:

@@ -41,14 +41,6 @@ def read_chat(body: Mapping[str, Any], headers: Mapping[str, str], key: Key, fil
     return ChatRequest(ask, bool(optional(body, "stream", bool, "true or false")), bool(options.get("include_usage")))
 
 
-def without_tools(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body without tools that the client only offers; where it wants one to be called they stay, to be refused."""
-    offer = ("tools", "functions", "tool_choice", "function_call")
-    if any(body.get(name) not in (None, "auto", "none") for name in offer[2:]):
-        return dict(body)
-    return {name: value for name, value in body.items() if name not in offer}
-
-
 def conversation_name(body: Mapping[str, Any], headers: Mapping[str, str]) -> str | None:
     """The conversation that the request names, None where it names none."""
     given = body.get("conversation")

@@ -66,7 +66,7 @@ class Conversations:
     def of_response(self, key: Key, name: str) -> Conversation:
         """The conversation whose newest answer is the response of that id. Raises ApiError (404) where there is none:
         a sandbox cannot go back to what it was before later answers."""
-        for found in self._all.values():
+        for found in self:
             if found.key == key.name and found.response == name:
                 return found
         raise not_found(

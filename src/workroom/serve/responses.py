@@ -5,31 +5,21 @@ from typing import Any
 
 from starlette.requests import Request
 
-from workroom.sandbox.base import parse_size
-from workroom.serve.chat import PIECE, check_model, facts_object, linked
-from workroom.serve.chat_request import without_tools
+from workroom.serve.chat import PIECE, facts_object, linked
 from workroom.serve.errors import ApiError
 from workroom.serve.exchange import Exchange, Outcome
 from workroom.serve.names import new_id
 from workroom.serve.responses_request import ResponsesRequest, read_responses
-from workroom.serve.wire import Answer, EventStream, Sender, base_url, key_of, note, read_json, service_of
+from workroom.serve.wire import Answer, EventStream, Sender, service_of
+from workroom.serve.work import worked_on
 
 
 async def responses(request: Request) -> Answer | EventStream:
     """The route. Raises ApiError for what is refused before the work begins."""
-    service, key = service_of(request), key_of(request)
-    body = await read_json(request, parse_size(service.settings.max_body))
-    if service.settings.ignore_tools:
-        body = without_tools(body)
-    model = check_model(body.get("model"), service.model_names)
-    asked = read_responses(body, request.headers, key, service.files, service.conversations)
-    exchange = service.begin(key, asked.ask)
-    note(request, exchange=exchange)
-    response = _Response(exchange, asked, model, base_url(request))
-    headers = {"x-conversation-id": exchange.conversation.id}
-    if asked.stream:
-        return EventStream(exchange, response.stream, response.failed, headers)
-    return Answer(exchange, response.whole, headers)
+    service, headers = service_of(request), request.headers
+    return await worked_on(
+        request, lambda body, key: read_responses(body, headers, key, service.files, service.conversations), _Response
+    )
 
 
 class _Response:
