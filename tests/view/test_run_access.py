@@ -65,14 +65,16 @@ def rich(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def all_rows(page: Page) -> None:
-    """Every row and preview is there."""
-    expect(page.locator("#row-11 .row-body > *").first).to_be_attached()
-    for entry in page.locator(".file").all():
-        entry.scroll_into_view_if_needed()
+    """Every row and preview is there, and stays: in so tall a window nothing is far, and goes out again."""
+    assert page.viewport_size
+    page.set_viewport_size({"width": page.viewport_size["width"], "height": 15_000})
     page.get_by_role("button", name="Show report/report.html").click()
-    expect(page.locator("iframe")).to_be_attached()
     page.get_by_text("Settings and versions").click()
     page.get_by_text("The figures as a table").click()
+    assert page.evaluate("document.documentElement.scrollHeight") <= 15_000
+    expect(page.locator("#row-11")).to_be_attached()
+    expect(page.locator(".row-body:empty, .preview:empty, .group:empty")).to_have_count(0)
+    expect(page.locator("iframe")).to_be_attached()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -80,7 +82,7 @@ def test_contrast(rich: Path, open_page: Open, theme: Any) -> None:
     page = open_page(rich, color_scheme=theme).page
     all_rows(page)
     count, weak = page.evaluate(WEAK, LEAST)
-    assert count > 150
+    assert count > 150, count
     assert weak == []
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(252, 252, 251)") is (theme == "light")
@@ -132,6 +134,7 @@ def test_narrow_windows(rich: Path, open_page: Open) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     boxes = [element.bounding_box() for element in page.locator(".row, .panel, .file").all()]
     assert max(box["x"] + box["width"] for box in boxes if box) <= 360
+    page.set_viewport_size({"width": 360, "height": 700})
     page.evaluate("location.hash = 'turn-3'")
     expect(page.locator("#turn-3 pre.difference").first).to_be_in_viewport()
 
