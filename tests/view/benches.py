@@ -17,9 +17,9 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def made(path: Path, tasks: Iterable[Task], config: dict[str, Any] = CONFIG) -> BenchDirectory:
-    """A bench of these tasks, open for writing."""
-    return BenchDirectory.create(path, config, {"sums": list(tasks)})
+def made(path: Path, tasks: Iterable[Task] | dict[str, list[Task]], config: dict[str, Any] = CONFIG) -> BenchDirectory:
+    """A bench of these tasks, of one suite or by suite, open for writing."""
+    return BenchDirectory.create(path, config, tasks if isinstance(tasks, dict) else {"sums": list(tasks)})
 
 
 def sums(count: int) -> list[Task]:
@@ -30,10 +30,18 @@ def sums(count: int) -> list[Task]:
 
 
 def finish(
-    bench: BenchDirectory, task: str, mode: str, score: float | None, *, reason: str = "", turns: int = 3, **more: Any
+    bench: BenchDirectory,
+    task: str,
+    mode: str,
+    score: float | None,
+    *,
+    suite: str = "sums",
+    reason: str = "",
+    turns: int = 3,
+    **more: Any,
 ) -> Key:
     """Records an attempt with its score, without its run."""
-    key = Key("sums", task, mode, 1)
+    key = Key(suite, task, mode, 1)
     usage = {"prompt": 100 * turns, "completion": 10 * turns}
     bench.record(Attempt(*key, stop_reason="submitted", answered=True, turns=turns, usage=usage, seconds=turns, **more))
     bench.record_score(ScoreLine.of(key, Score(score, reason=reason, extracted="58"), "exact"))

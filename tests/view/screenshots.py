@@ -1,21 +1,28 @@
-"""Takes the pictures of a run's page anew: `python -m tests.view.screenshots`. Look at them before you commit them.
+"""Takes the pictures of the pages anew: `python -m tests.view.screenshots`. Look at them before you commit them.
 
-The run is a real one of `examples/station-logs` by a scripted model, in a sandbox on the built image.
+The run of `examples/station-logs` and the bench of `examples/bench` are real ones by scripted models, in sandboxes on
+the built image.
 """
 
+import subprocess
+import sys
 import tempfile
 from contextlib import chdir
 from pathlib import Path
+from typing import Literal
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.cli.command import ROOT, call, script
 from tests.view.conftest import CHROMIUM
 from workroom import run
-from workroom.view import run_page
+from workroom.view import bench_page, run_page
 
 PICTURES = ROOT / "docs" / "screenshots"
 EXAMPLE = ROOT / "examples" / "station-logs"
+BENCH = (
+    "bench run math,context_qa --data examples/bench/tasks.jsonl -m scripted/examples/bench/model --repeats 2 --json -o"
+)
 COUNT = """import collections, glob, re
 import matplotlib.pyplot as plt
 
@@ -63,14 +70,18 @@ TURNS = [
 
 
 def main() -> None:
-    """Runs the example and photographs its page."""
+    """Runs the examples and photographs their pages."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         page = example()
+        table = bench(Path(folder)).as_uri()
         with sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            photograph(chromium.new_page(color_scheme="light"), page.as_uri(), "view-run-light")
-            photograph(chromium.new_page(color_scheme="dark"), f"{page.as_uri()}#turn-4", "view-run-dark")
+            photograph(chromium, page.as_uri(), "view-run-light", 1180, 1300)
+            photograph(chromium, f"{page.as_uri()}#turn-4", "view-run-dark", 1180, 1300, theme="dark")
+            photograph(chromium, table, "view-bench", 1280, 860)
+            pair = "#view=pairs&pair=second&attempt=math%2Fdigits%2Fsandbox%2F1"
+            photograph(chromium, table + pair, "view-pair", 1280, 860)
             chromium.close()
 
 
@@ -85,11 +96,19 @@ def example() -> Path:
     return run_page.write(Path("run"), Path("run.html").resolve())
 
 
-def photograph(tab: Page, address: str, name: str) -> None:
+def bench(folder: Path) -> Path:
+    """The page of the example's bench."""
+    subprocess.run([sys.executable, "-m", "workroom", *BENCH.split(), folder / "bench"], cwd=ROOT, check=True)
+    return bench_page.write(folder / "bench", folder / "bench.html")
+
+
+def photograph(
+    chromium: Browser, address: str, name: str, width: int, height: int, theme: Literal["light", "dark"] = "light"
+) -> None:
     """Takes the picture once everything near has come in."""
-    tab.set_viewport_size({"width": 1180, "height": 1300})
+    tab = chromium.new_page(color_scheme=theme, viewport={"width": width, "height": height})
     tab.goto(address)
-    tab.wait_for_function("document.querySelector('.row .panel')")
+    tab.locator(".row .panel, tr[data-place]").first.wait_for()
     tab.wait_for_timeout(800)
     tab.screenshot(path=PICTURES / f"{name}.png")
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.view import benches
+from tests.view.access import unnamed, weak_texts
 from tests.view.conftest import Watched
 from workroom.errors import ConfigError
 from workroom.task import Task
@@ -100,6 +102,51 @@ def test_the_report_is_shown(page_file: Path, open_page: Open) -> None:
     seen.page.get_by_text("Plots of the report (1)").click()
     seen.page.wait_for_function("document.querySelector('.plots img')?.naturalWidth === 9")
     assert [address for address in seen.requests if not address.startswith(("file:", "blob:"))] == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_contrast_and_names(page_file: Path, open_page: Open, theme: Any) -> None:
+    page = open_page(page_file, color_scheme=theme).page
+    page.get_by_text("Plots of the report (1)").click()
+    assert weak_texts(page, least=60) == []
+    assert unnamed(page) == []
+    page.get_by_role("button", name="Side by side").click()
+    page.get_by_role("link", name="sum-1").click()
+    expect(page.locator(".conversation #turn-2 .row-body > *").first).to_be_attached()
+    assert weak_texts(page, least=100) == []
+    assert unnamed(page) == []
+
+
+def test_narrow_windows(page_file: Path, open_page: Open) -> None:
+    page = open_page(page_file, viewport={"width": 360, "height": 700}).page
+    width = "document.documentElement.scrollWidth"
+    assert page.evaluate(width) <= 360
+    page.get_by_role("button", name="Side by side").click()
+    page.get_by_role("link", name="sum-1").click()
+    expect(page.locator(".side-by-side")).to_be_in_viewport()
+    expect(page.locator(".conversation #turn-2 .row-body > *").first).to_be_attached()
+    assert page.evaluate(width) <= 360
+
+
+@pytest.mark.parametrize("width", [1280, 1440])
+def test_the_difference_is_in_sight_beside_an_attempt(tmp_path: Path, open_page: Open, width: int) -> None:
+    suites = {name: benches.sums(2) for name in ("instruction_following", "long_context")}
+    with benches.made(tmp_path / "bench", suites) as bench:
+        for suite in suites:
+            for mode in ("llm", "sandbox"):
+                benches.finish(bench, "sum-1", mode, float(mode == "llm"), suite=suite)
+    seen = open_page(
+        bench_page.write(tmp_path / "bench", tmp_path / "page.html"), viewport={"width": width, "height": 800}
+    )
+    page = seen.page
+    page.get_by_role("button", name="Side by side").click()
+    expect(page.get_by_role("columnheader", name="Tokens")).to_be_visible()
+    page.get_by_role("link", name="sum-1").first.click()
+    expect(page.locator(".side-by-side")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="Tokens")).to_be_hidden()
+    room = page.locator(".attempts").evaluate("box => box.clientWidth - box.scrollWidth")
+    assert room >= 0
+    expect(page.get_by_role("columnheader", name="Difference")).to_be_in_viewport(ratio=1)
 
 
 def test_hostile_texts_stay_texts(tmp_path: Path, open_page: Open) -> None:

@@ -9,51 +9,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.view import runs
+from tests.view.access import unnamed, weak_texts
 from tests.view.conftest import Watched
 from workroom.view import run_page
 
 pytestmark = pytest.mark.xdist_group("browser")
 Open = Callable[..., Watched]
-LEAST = 4.5  # contrast of text
-WEAK = """least => {
-  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
-  const parts = (colour) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = colour;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const ground = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const found = parts(getComputedStyle(at).backgroundColor);
-      if (found[3] === 255) return found;
-      if (found[3] !== 0) throw new Error("a ground that lets through");
-    }
-    return [255, 255, 255, 255];
-  };
-  const light = (colour) => {
-    const linear = (p) => (p <= 0.04045 ? p / 12.92 : ((p + 0.055) / 1.055) ** 2.4);
-    const [r, g, b] = colour.slice(0, 3).map((part) => linear(part / 255));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const weak = [];
-  let count = 0;
-  for (const element of document.querySelectorAll("body *")) {
-    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    const seen = element.checkVisibility({ opacityProperty: true, visibilityProperty: true });
-    if (!own || !seen || element.closest(".unseen, script, style")) continue;
-    count++;
-    const [a, b] = [light(parts(getComputedStyle(element).color)), light(ground(element))];
-    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < least) weak.push([element.className || element.tagName, element.textContent.slice(0, 30), contrast]);
-  }
-  return [count, weak];
-}"""
-NAMED = "button, a, input, iframe, img, audio, summary, [role]"
-UNNAMED = """named => [...document.querySelectorAll(named)].filter((element) => {
-  const said = element.getAttribute("aria-label") || element.title || element.alt || element.textContent;
-  return !said.trim() && element.getAttribute("role") !== "status" && !element.closest("[aria-hidden]");
-}).map((element) => element.outerHTML.slice(0, 80))"""
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +42,7 @@ def all_rows(page: Page) -> None:
 def test_contrast(rich: Path, open_page: Open, theme: Any) -> None:
     page = open_page(rich, color_scheme=theme).page
     all_rows(page)
-    count, weak = page.evaluate(WEAK, LEAST)
-    assert count > 150, count
-    assert weak == []
+    assert weak_texts(page, least=150) == []
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(252, 252, 251)") is (theme == "light")
 
@@ -91,7 +50,7 @@ def test_contrast(rich: Path, open_page: Open, theme: Any) -> None:
 def test_everything_has_a_name(rich: Path, open_page: Open) -> None:
     page = open_page(rich).page
     all_rows(page)
-    assert page.evaluate(UNNAMED, NAMED) == []
+    assert unnamed(page) == []
     # In one step: rows that move between two would be waited for in vain.
     levels = page.locator("h1, h2, h3, h4").evaluate_all("found => found.map(heading => Number(heading.tagName[1]))")
     assert levels.count(1) == 1

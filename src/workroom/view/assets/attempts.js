@@ -16,36 +16,37 @@ const scoreChip = (row) => el(`span.chip${VERDICTS[verdictOf(row)] && `.${VERDIC
 const money = (cost) => (cost === null || cost === undefined ? "–" : `$${cost.toFixed(cost < 1 ? 4 : 2)}`);
 const signed = (value) => (value === null ? "–" : value === 0 ? "0" : `${value > 0 ? "+" : "−"}${Math.abs(value).toFixed(Number.isInteger(value) ? 0 : 2)}`);
 
+const classesOf = (column) => ["figure", "spare"].filter((name) => column[name]).map((name) => `.${name}`).join("");
 const text = (name, label, value, more) => ({ name, label, value, cell: value, ...more });
 const figure = (name, label, value, told = number, more) => ({ name, label, value, cell: (row) => told(value(row)), figure: true, ...more });
 
-/* Columns of attempts; `open(row)` gives the address of a row. */
+/* Columns of attempts; `open(row)` gives the address of a row. Those that are `spare` go where there is little room. */
 const attemptColumns = (open, several) => [
   several && text("suite", "Suite", (row) => row.suite),
-  { name: "task", label: several === null ? "Run" : "Task", value: (row) => row.task, cell: (row) => el("a", { href: open(row), title: harmless(row.question) }, row.task), wide: true },
+  { name: "task", label: several === null ? "Run" : "Task", value: (row) => row.task, cell: (row) => el("a", { href: open(row), title: harmless(row.question) }, row.task) },
   text("mode", "Mode", (row) => row.mode),
-  several !== null && figure("repeat", "Repeat", (row) => row.repeat),
+  several !== null && figure("repeat", "Repeat", (row) => row.repeat, number, { spare: true }),
   several !== null && { name: "score", label: "Score", value: (row) => row.score, cell: scoreChip, figure: true },
   text("stop", "Stop reason", (row) => stopText(row.stop)),
   figure("turns", "Turns", (row) => row.turns),
-  figure("tokens", "Tokens", (row) => row.tokensIn + row.tokensOut, short),
-  figure("time", "Time", (row) => row.seconds, seconds),
-  figure("cost", "Cost", (row) => row.cost, money),
-  text("reason", several === null ? "Error" : "Reason", (row) => row.reason, { wide: true }),
+  figure("tokens", "Tokens", (row) => row.tokensIn + row.tokensOut, short, { spare: true }),
+  figure("time", "Time", (row) => row.seconds, seconds, { spare: true }),
+  figure("cost", "Cost", (row) => row.cost, money, { spare: true }),
+  text("reason", several === null ? "Error" : "Reason", (row) => row.reason, { spare: true }),
 ].filter(Boolean);
 
 /* Columns of pairs: of the same task and repeat in two modes. */
 const pairColumns = (open, several, [first, second]) => [
   several && text("suite", "Suite", (pair) => pair.suite),
-  { name: "task", label: "Task", value: (pair) => pair.task, cell: (pair) => el("a", { href: open(pair), title: harmless(pair.question) }, pair.task), wide: true },
-  figure("repeat", "Repeat", (pair) => pair.repeat),
+  { name: "task", label: "Task", value: (pair) => pair.task, cell: (pair) => el("a", { href: open(pair), title: harmless(pair.question) }, pair.task) },
+  figure("repeat", "Repeat", (pair) => pair.repeat, number, { spare: true }),
   { name: "first", label: first, value: (pair) => pair.first.score, cell: (pair) => scoreChip(pair.first), figure: true },
   { name: "second", label: second, value: (pair) => pair.second.score, cell: (pair) => scoreChip(pair.second), figure: true },
   figure("difference", "Difference", (pair) => pair.difference, signed),
-  figure("turns", "Turns", (pair) => pair.second.turns),
-  figure("tokens", "Tokens", (pair) => pair.second.tokensIn + pair.second.tokensOut, short),
-  figure("time", "Time", (pair) => pair.second.seconds, seconds),
-  text("stop", "Stop reason", (pair) => stopText(pair.second.stop)),
+  figure("turns", "Turns", (pair) => pair.second.turns, number, { spare: true }),
+  figure("tokens", "Tokens", (pair) => pair.second.tokensIn + pair.second.tokensOut, short, { spare: true }),
+  figure("time", "Time", (pair) => pair.second.seconds, seconds, { spare: true }),
+  text("stop", "Stop reason", (pair) => stopText(pair.second.stop), { spare: true }),
 ].filter(Boolean);
 
 function pairsOf(rows, [first, second]) {
@@ -90,7 +91,7 @@ function longTable(label, sort) {
     el(
       "tr",
       { "aria-rowindex": place + 2, "aria-selected": item.number === marked ? "true" : null, "data-place": place },
-      columns.map((column) => el(column.figure ? "td.figure" : "td", {}, column.cell(item))),
+      columns.map((column) => el(`td${classesOf(column)}`, {}, column.cell(item))),
     );
   function draw(anew) {
     const first = Math.max(0, Math.floor(box.scrollTop / ROW) - BEYOND);
@@ -117,7 +118,7 @@ function longTable(label, sort) {
       const focus = document.activeElement?.dataset?.sort;
       const arrow = (column) => (column.name === name ? (down ? " ↓" : " ↑") : "");
       const state = (column) => (column.name === name ? (down ? "descending" : "ascending") : null);
-      replace(head, columns.map((column) => el(`th${column.figure ? ".figure" : ""}${column.wide ? ".wide-column" : ""}`, { scope: "col", "aria-sort": state(column) }, el("button", { type: "button", "data-sort": column.name, click: () => sort(column.name) }, column.label, el("span", { "aria-hidden": "true" }, arrow(column))))));
+      replace(head, columns.map((column) => el(`th${classesOf(column)}`, { scope: "col", "aria-sort": state(column) }, el("button", { type: "button", "data-sort": column.name, click: () => sort(column.name) }, column.label, el("span", { "aria-hidden": "true" }, arrow(column))))));
       if (focus) $(`[data-sort="${focus}"]`, head)?.focus();
       above.firstChild.colSpan = below.firstChild.colSpan = columns.length;
       draw(true);

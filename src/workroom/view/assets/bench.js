@@ -172,7 +172,8 @@ async function startBench() {
     table.mark(row ? row.number : null, true);
     if (!row) return replace(panel);
     opened.view = renderAttempt(panel, row, bench);
-    if (panel.getBoundingClientRect().top < 0 || panel.getBoundingClientRect().top > innerHeight - 200) panel.scrollIntoView();
+    const { top } = panel.getBoundingClientRect();
+    if (top < 0 || top > innerHeight / 2) panel.scrollIntoView();
     announce(`${row.task}, ${row.mode}: ${verdictOf(row)}`);
   }
 

@@ -2,6 +2,8 @@
 
 const PLOTS = { means: "Mean scores in %, with 95 % intervals", differences: "Differences in points, with 95 % intervals", capabilities: "Share of turns that show each use", tokens: "Tokens an attempt", throughput: "Where the time goes" };
 
+const FIGURES = new Set(["Mean", "Scored", "Points"]);
+
 function benchHead(place, index, source) {
   const told = Object.fromEntries(index.facts);
   const lead = ["Model", "Suites", "Modes", "Runs", "workroom version"];
@@ -27,7 +29,7 @@ function summaryTable(tables) {
   const means = rowsOf("means");
   const differences = rowsOf("differences");
   if (!means.length) return null;
-  const head = (...names) => el("thead", {}, el("tr", {}, names.map((name) => el("th", { scope: "col" }, name))));
+  const head = (...names) => el("thead", {}, el("tr", {}, names.map((name) => el(FIGURES.has(name) ? "th.figure" : "th", { scope: "col" }, name))));
   const interval = (row) => (row.interval_low ? ` [${share(row.interval_low)}, ${share(row.interval_high)}]` : "");
   return el(
     "div.summary-tables",
