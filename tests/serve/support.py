@@ -26,8 +26,8 @@ KEY = "sk-test-0123456789"
 class Obedient:
     """A model: `RUN command` in a prompt makes it run that and say what came out; `SAY text` makes it say that.
 
-    `WAIT` makes it hold its first answer back until `go` is set. `FAIL` is refused by the provider. `prompts` are the
-    message lists that it was sent.
+    `WAIT` makes it hold its first answer back until `go` is set. `FAIL` at the end is refused by the provider. `CUT`
+    has it end in the middle of each answer. `prompts` are the message lists that it was sent.
     """
 
     def __init__(self) -> None:
@@ -45,10 +45,12 @@ class Obedient:
         if last["role"] == "tool":
             said = next((line for line in text.splitlines() if line.strip() and line[0] != "["), "nothing")
             return replies.assistant(f"It said: {said.strip()}")(request)
-        if "FAIL" in text:
+        if text.rstrip().endswith("FAIL"):
             return Reply(
                 400, b'{"error": {"message": "no such thing in /secret/place", "type": "invalid_request_error"}}'
             )
+        if any("CUT" in str(message["content"]) for message in messages):
+            return replies.assistant("Half of", finish_reason="length")(request)
         if "WAIT" in text:
             self.asked.set()
             self.go.wait(30)

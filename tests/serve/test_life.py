@@ -148,7 +148,7 @@ def test_a_client_that_goes_away_frees_its_place_after_the_step(place: Path, str
             head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n"
             sock.sendall(head.encode() + body)
             assert server.model.asked.wait(60)
-        server.wait_for(lambda: any("closed the request" in str(line.get("error")) for line in server.requests))
+        server.wait_for(lambda: any(line.get("error") == "client_closed_request" for line in server.requests))
         server.model.go.set()
         assert text_of(server.say("SAY next")) == "next"
         assert len(server.model.prompts) == 2  # no step was begun after it

@@ -1,6 +1,7 @@
 """`workroom serve`."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,13 +37,13 @@ def serve_verb(
     signals.take()
     screen = Screen(quiet=quiet)
     try:
-        with screen.warnings():
-            sock = listen(settings)
-            with sock:
+        with contextlib.ExitStack() as stack:
+            with screen.warnings():
+                sock = stack.enter_context(listen(settings))
                 model = open_all(settings, resolved, screen.view.progress)
                 screen.view.close()
-                signals.hold()
-                return asyncio.run(_serve(settings, resolved, model, sock, signals, quiet=quiet))
+            signals.hold()
+            return asyncio.run(_serve(settings, resolved, model, sock, signals, quiet=quiet))
     except KeyboardInterrupt:
         return 130
     finally:

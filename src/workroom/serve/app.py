@@ -12,12 +12,15 @@ from workroom.sandbox.base import parse_size
 from workroom.serve import files_api, metrics
 from workroom.serve.chat import chat_completions
 from workroom.serve.conversation import Conversation
-from workroom.serve.errors import closing
+from workroom.serve.errors import bad_request, closing, unsupported
 from workroom.serve.gate import Gate
 from workroom.serve.responses import responses
 from workroom.serve.service import Service
 from workroom.serve.wire import key_of, read_json, service_of
 from workroom.serve.work import check_model
+
+_METADATA = 16  # entries, as OpenAI has it
+_LONGEST = 512  # characters of each
 
 
 def make_app(service: Service) -> ASGIApp:
@@ -65,12 +68,20 @@ async def get_model(request: Request) -> Response:
 
 
 async def make_conversation(request: Request) -> Response:
-    """`POST /v1/conversations`: an empty one. What its body holds is not kept. Raises ApiError (503) at the end."""
+    """`POST /v1/conversations`: an empty one. Raises ApiError: 400 for a body that has messages, 503 at the end."""
     service = service_of(request)
     if service.closing:
         raise closing()
-    await read_json(request, parse_size(service.settings.max_body), empty=True)
-    return JSONResponse(_conversation(service, service.conversations.make(key_of(request))))
+    body = await read_json(request, parse_size(service.settings.max_body), empty=True)
+    if body.get("items"):
+        raise unsupported("items", "items are not supported: send them with the first request")
+    metadata = body.get("metadata") or {}
+    texts = (*metadata, *metadata.values()) if isinstance(metadata, dict) else (None,)
+    if len(texts) > 2 * _METADATA or not all(isinstance(text, str) and len(text) <= _LONGEST for text in texts):
+        raise bad_request(
+            f"metadata must be an object of at most {_METADATA} texts of at most {_LONGEST} characters", "metadata"
+        )
+    return JSONResponse(_conversation(service, service.conversations.make(key_of(request), metadata)))
 
 
 async def get_conversation(request: Request) -> Response:
@@ -111,7 +122,7 @@ def _conversation(service: Service, found: Conversation) -> dict[str, Any]:
         "id": found.id,
         "object": "conversation",
         "created_at": int(found.created),
-        "metadata": {},
+        "metadata": found.metadata,
         "requests": found.requests,
         "busy": found.busy,
         "documents": sorted(found.documents.values()),

@@ -11,7 +11,9 @@ from typing import Literal
 from workroom.models.base import Sampling
 
 # A link as the server puts it behind an answer: front ends send it back, and it is no part of what was said.
-_LINK = re.compile(r"\s*(!?\[.*\]\(\S*/files/file-[0-9a-f]{24}/[0-9a-f]{40}/\S*\)|… and \d+ more files)\s*")
+_TARGET = re.compile(r"\S*/files/file-[0-9a-f]{24}/[0-9a-f]{40}/\S*\)")
+_MORE = re.compile(r"… and \d+ more files")
+_LONGEST_LINK = 4096  # characters of a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,13 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file for the model. `identity` is the same for the same content: each is put in once in a conversation."""
+    """A file for the model. `identity` is the same for the same content and name: each is put in once in a
+    conversation. `latest`: it came with the last message."""
 
     name: str
     identity: str
     content: bytes | Path = field(repr=False)
+    latest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,8 @@ class Ask:
     """One request. `prompt` is the last user message; `history` what was said before, without system messages.
 
     `instructions`: the client's system message. `conversation`: its name as the client gave it, None where it gave
-    none. `user`: whom the request is for, as the client calls them; conversations are found by their history only among
-    those of the same user.
+    none; `goes_on`: what was said in it so far comes before `history`, which else is all. `user`: whom the request is
+    for, as the client calls them; conversations are found by their history only among those of the same user.
     """
 
     prompt: str
@@ -46,6 +50,7 @@ class Ask:
     attachments: tuple[Attachment, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     conversation: str | None = None
+    goes_on: bool = False
     user: str = ""
 
 
@@ -59,4 +64,12 @@ def without_links(text: str) -> str:
     """The text without the lines that are the server's links to files."""
     if "/files/file-" not in text:
         return text
-    return "\n".join(line for line in text.split("\n") if not _LINK.fullmatch(line)).rstrip()
+    return "\n".join(line for line in text.split("\n") if not _is_link(line)).rstrip()
+
+
+def _is_link(line: str) -> bool:
+    if len(line) > _LONGEST_LINK:
+        return False
+    line = line.strip()
+    label, _, target = line.rpartition("](")
+    return bool((label.startswith(("[", "![")) and _TARGET.fullmatch(target)) or _MORE.fullmatch(line))

@@ -48,10 +48,10 @@ def linked(outcome: Outcome, exchange: Exchange, base: str) -> tuple[str, list[d
     places, files = [], []
     for number, file in enumerate(outcome.files):
         url = base + exchange.link(file)
-        files.append({"id": file.id, "filename": file.filename, "bytes": file.bytes, "url": url})
+        files.append({"id": file.id, "filename": file.filename, "path": file.path, "bytes": file.bytes, "url": url})
         if number >= _LINKS:
             continue
-        shown = re.sub(r"([\\`*_\[\]<>!#|~&])", r"\\\1", file.filename)
+        shown = re.sub(r"([\\`*_\[\]<>!#|~&])", r"\\\1", file.path)
         line = f"{'!' if _IMAGE.search(file.filename) else ''}[{shown}]({url})"
         text += ("\n" if number else "\n\n" if text else "") + line
         place = {"start_index": len(text) - len(line), "end_index": len(text), "title": file.filename, "url": url}
@@ -78,7 +78,7 @@ class _Chat:
         return {
             **self._head,
             "object": "chat.completion",
-            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(outcome)}],
+            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": outcome.finish}],
             "usage": usage_object(outcome),
             **self._conversation,
             "workroom": facts_object(outcome),
@@ -94,7 +94,7 @@ class _Chat:
         content, extras = self._content(outcome)
         for start in range(0, len(content), PIECE):
             await sender.event(self._chunk({"content": content[start : start + PIECE]}))
-        last = self._chunk(extras, _finish(outcome))
+        last = self._chunk(extras, outcome.finish)
         await sender.event({**last, **self._conversation, "workroom": facts_object(outcome)})
         if self._asked.usage:
             await sender.event({**self._chunk({}), "choices": [], "usage": usage_object(outcome)})
@@ -114,7 +114,3 @@ class _Chat:
         text, places, files = linked(outcome, self._exchange, self._base)
         annotations = [{"type": "url_citation", "url_citation": place} for place in places]
         return text, {"annotations": annotations, "files": files} if files else {}
-
-
-def _finish(outcome: Outcome) -> str:
-    return "length" if outcome.cut else "stop"

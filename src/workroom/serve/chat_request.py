@@ -1,14 +1,15 @@
 """The body of a chat completion, read and checked."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workroom.models.base import Sampling
 from workroom.serve.ask import Ask, Attachment, Said
 from workroom.serve.errors import ApiError, bad_request, unsupported
 from workroom.serve.filestore import FileStore
+from workroom.serve.names import FreeNames, safe_name
 from workroom.serve.parts import from_data, from_upload
 from workroom.serve.settings import Key
 
@@ -29,39 +30,44 @@ def read_chat(body: Mapping[str, Any], headers: Mapping[str, str], key: Key, fil
     _refuse_unsupported(body)
     said, instructions, attachments = Messages(key, files).read(body.get("messages"))
     options = optional(body, "stream_options", dict, "an object") or {}
+    name, by_field = conversation_name(body, headers)
     ask = Ask(
         prompt=said[-1].text,
         history=tuple(said[:-1]),
         instructions=instructions,
         attachments=tuple(attachments),
         sampling=read_sampling(body, "max_completion_tokens", "max_tokens"),
-        conversation=conversation_name(body, headers),
+        conversation=name,
+        goes_on=by_field and len(said) == 1,
         user=user_name(body, headers),
     )
     return ChatRequest(ask, bool(optional(body, "stream", bool, "true or false")), bool(options.get("include_usage")))
 
 
-def conversation_name(body: Mapping[str, Any], headers: Mapping[str, str]) -> str | None:
-    """The conversation that the request names, None where it names none."""
+def conversation_name(body: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[str | None, bool]:
+    """The conversation that the request names, None where it names none, and whether the field `conversation` does:
+    only who knows that field leaves it to the server what was said so far."""
     given = body.get("conversation")
     if isinstance(given, Mapping):
         given = given.get("id")
+    by_field = given is not None
     if given is None:
         metadata = body.get("metadata")
         given = metadata.get("conversation_id") if isinstance(metadata, Mapping) else None
     if given is None:
-        given = headers.get("x-conversation-id")
+        given = headers.get("x-conversation-id") or None
     if given is None:
-        return None
+        return None, False
     if not isinstance(given, str) or not given:
         raise bad_request("conversation must be the id of a conversation, or an object with one", "conversation")
-    return given
+    return given, by_field
 
 
 def user_name(body: Mapping[str, Any], headers: Mapping[str, str]) -> str:
-    """Whom the request is for, as the client says; empty where it does not."""
-    given = body.get("safety_identifier") or body.get("user") or headers.get("x-openwebui-user-id") or ""
-    return given if isinstance(given, str) else ""
+    """Whom the request is for, as the client says; empty where it does not. Raises ApiError (400) for what is no text:
+    who would not be told apart would meet others in their sandboxes."""
+    names = [optional(body, name, str, "text") for name in ("safety_identifier", "user")]
+    return next(filter(None, names), headers.get("x-openwebui-user-id", ""))
 
 
 def read_sampling(body: Mapping[str, Any], *bounds: str) -> Sampling:
@@ -80,9 +86,7 @@ def read_sampling(body: Mapping[str, Any], *bounds: str) -> Sampling:
 def _refuse_unsupported(body: Mapping[str, Any]) -> None:
     if body.get("n") not in (None, 1):
         raise unsupported("n", "n must be 1: this server gives one answer")
-    for name in ("tools", "functions"):
-        if body.get(name):
-            raise unsupported(name, f"{name} are not supported: the model has the tools of its sandbox")
+    refuse_tools(body)
     if body.get("logprobs") or body.get("top_logprobs"):
         raise unsupported("logprobs", "logprobs are not supported: an answer comes of many model calls")
     form = body.get("response_format")
@@ -97,6 +101,16 @@ def _refuse_unsupported(body: Mapping[str, Any]) -> None:
             raise unsupported(name, f"{name} is not supported")
 
 
+def refuse_tools(body: Mapping[str, Any]) -> None:
+    """Raises ApiError (400) where the model is offered tools of the client's, or told to call some."""
+    for name in ("tools", "functions"):
+        if body.get(name):
+            raise unsupported(name, f"{name} are not supported: the model has the tools of its sandbox")
+    for name in ("tool_choice", "function_call"):
+        if body.get(name) not in (None, "auto", "none"):
+            raise unsupported(name, f"{name} must be auto or none: the model calls the tools of its sandbox only")
+
+
 class Messages:
     """Reads the messages of one request, from the field `field`."""
 
@@ -105,15 +119,23 @@ class Messages:
         self._key = key
         self._files = files
         self._attachments: list[Attachment] = []
+        self._names: dict[str, str] = {}  # by identity
+        self._free = FreeNames(())
 
-    def read(self, messages: Any) -> tuple[list[Said], str | None, list[Attachment]]:
-        """What was said, the last of it by the user; the system messages in one; all files, the earliest first."""
+    def read(
+        self, messages: Any, places: Sequence[int] | None = None
+    ) -> tuple[list[Said], str | None, list[Attachment]]:
+        """What was said, the last of it by the user; the system messages in one; all files, the earliest first.
+
+        `places`: where in the field each message is, if some were left out.
+        """
         if not isinstance(messages, list) or not messages:
             raise bad_request(f"{self._field} must be a list of at least one message", self._field)
         said: list[Said] = []
         instructions: list[str] = []
-        for number, message in enumerate(messages):
-            where = f"{self._field}[{number}]"
+        earlier = 0
+        for number, message in zip(places or range(len(messages)), messages, strict=True):
+            where, earlier = f"{self._field}[{number}]", len(self._attachments)
             if not isinstance(message, Mapping):
                 raise bad_request(f"{where} must be an object with role and content", where)
             role = message.get("role")
@@ -124,7 +146,7 @@ class Messages:
             elif role == "assistant":
                 if message.get("tool_calls") or message.get("function_call"):
                     raise unsupported(f"{where}.tool_calls", f"{where}: tool calls of the client's are not supported")
-                said.append(Said("assistant", self._content(message, where, plain=True)))
+                said.append(Said("assistant", self._content(_without_pictures(message), where, plain=True)))
             elif role in ("tool", "function"):
                 raise unsupported(f"{where}.role", f"{where}: messages of the role {role} are not supported")
             else:
@@ -134,14 +156,15 @@ class Messages:
                 )
         if not said or said[-1].role != "user":
             raise bad_request("the last message must be of the user", self._field)
-        return said, "\n\n".join(filter(str.strip, instructions)) or None, self._attachments
+        found = [replace(file, latest=number >= earlier) for number, file in enumerate(self._attachments)]
+        return said, "\n\n".join(filter(str.strip, instructions)) or None, found
 
     def _content(self, message: Mapping[str, Any], where: str, *, plain: bool = False) -> str:
         """The text of a message; files go to the attachments."""
         content, where = message.get("content"), f"{where}.content"
         if isinstance(content, str):
             texts, before = [content], len(self._attachments)
-        elif content is None and message.get("role") == "assistant":
+        elif content in (None, []) and message.get("role") == "assistant":
             return str(message.get("refusal") or "")
         elif isinstance(content, list) and content:
             before = len(self._attachments)
@@ -170,7 +193,10 @@ class Messages:
         held = part.get(kind)
         if not isinstance(held, Mapping):
             held = {"url": held} if kind == "image_url" else {}
-        self._attachments.append(self._attachment(str(kind), held, f"{where}.{kind}"))
+        found = self._attachment(str(kind), held, f"{where}.{kind}")
+        if found.identity not in self._names:
+            self._names[found.identity] = self._free.take(safe_name(found.name))
+        self._attachments.append(replace(found, name=self._names[found.identity]))
         return ""
 
     def _attachment(self, kind: str, held: Mapping[str, Any], where: str) -> Attachment:
@@ -184,6 +210,15 @@ class Messages:
         if held.get("file_id") is not None:
             return from_upload(self._files, self._key, held["file_id"], f"{where}.file_id")
         return from_data(held.get("file_data"), held.get("filename"), f"{where}.file_data", f"file-{number}")
+
+
+def _without_pictures(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An answer without the pictures that a front end shows as the model's own: they are files of its sandbox."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    kept = [part for part in content if not (isinstance(part, Mapping) and part.get("type") == "image_url")]
+    return {**message, "content": kept}
 
 
 def optional(body: Mapping[str, Any], name: str, kind: type, words: str) -> Any:

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 RECORD = "conversation.json"
 _SPARE = 64 << 20  # bytes that a save may have beyond what the sandbox may write
-_MOST_PRINTS = 1000  # fingerprints of one conversation
+_MOST_PRINTS = 1000  # fingerprints of one conversation that outlast the server
+_WRITTEN = (
+    "id", "key", "user", "created", "used", "requests", "asked_for", "metadata", "mark", "response", "prints",
+    "kept_documents",
+)  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -29,7 +33,7 @@ class Conversation:
     """One conversation of the key named `key`, on disk in `folder`. Times in seconds since the epoch.
 
     `requests` counts those that were worked on, failed ones too. `asked_for`: it was made by a request of its own, and
-    is kept also where nothing has been worked on.
+    is kept also where nothing has been worked on; `metadata` is what that one gave.
 
     `documents`: the name inside of each attachment, by its identity; `kept_documents` those that the saved sandbox has.
     `response`: the id of the newest answer, where it has one. `prints`: fingerprints of all that was its history at
@@ -44,6 +48,7 @@ class Conversation:
     used: float = field(default_factory=time.time)
     requests: int = 0
     asked_for: bool = False
+    metadata: dict[str, str] = field(default_factory=dict)
     mark: int = 0
     response: str = ""
     history: list[Said] = field(default_factory=list)
@@ -58,11 +63,12 @@ class Conversation:
 
     @classmethod
     def read(cls, folder: Path) -> "Conversation | None":
-        """What was written down in the folder, None where that is damaged."""
+        """What was written down in the folder, None where that is missing or damaged."""
         record = read_json(folder / RECORD)
         try:
-            record["history"] = [Said(**said) for said in record["history"]]
-            found = cls(folder=folder, **record)
+            history = [Said(said["role"], said["text"]) for said in record["history"]]
+            known = {name: record[name] for name in _WRITTEN if name in record}  # a later version may have more
+            found = cls(folder=folder, history=history, **known)
         except (KeyError, TypeError):
             return None
         found.documents = dict(found.kept_documents)
@@ -70,11 +76,8 @@ class Conversation:
 
     def write(self) -> None:
         """Raises WorkroomError where it cannot be written."""
-        names = (
-            "id", "key", "user", "created", "used", "requests", "asked_for", "mark", "response", "prints",
-            "kept_documents",
-        )  # fmt: skip
-        record: dict[str, Any] = {name: getattr(self, name) for name in names}
+        record: dict[str, Any] = {name: getattr(self, name) for name in _WRITTEN}
+        record["prints"] = self.prints[-_MOST_PRINTS:]
         record["history"] = [{"role": said.role, "text": said.text} for said in self.history]
         replace_file(self.folder / RECORD, to_json(record).encode())
 
@@ -133,9 +136,9 @@ class Conversation:
         self._box, self._journal = box, Journal(box, self._saved, limit=limit)
 
     def forget_files(self) -> None:
-        """Gives up what was saved of a sandbox that is not open: the next one begins anew."""
+        """Gives up what was saved of a sandbox that is not open: the next one begins anew, knowing of nothing."""
         shutil.rmtree(self._saved, ignore_errors=True)
-        self.kept_documents = {}
+        self.kept_documents, self.history = {}, []
 
     async def save(self) -> bool:
         """Keeps the sandbox's files, so that they outlast the server. False where that failed, which `notice` says."""
@@ -167,7 +170,7 @@ class Conversation:
     async def remove(self) -> None:
         """Closes the sandbox and removes all that is kept."""
         await self.drop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
     async def drop(self) -> None:
         """Closes the sandbox without saving it."""
@@ -180,7 +183,7 @@ class Conversation:
             self.history = history
             print_ = fingerprint(history, self.user)
             if print_ not in self.prints:
-                self.prints = [*self.prints, print_][-_MOST_PRINTS:]
+                self.prints.append(print_)
         self.requests += 1
         self.used = time.time()
         self.write()

@@ -1,36 +1,47 @@
 """All conversations of the server: finding the one that a request goes on with, and letting go of those left alone."""
 
 import hashlib
+import logging
 import shutil
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from workroom.errors import WorkroomError
 from workroom.serve.ask import Ask, fingerprint
-from workroom.serve.conversation import Conversation
-from workroom.serve.errors import ApiError, bad_request, no_conversation, not_found
+from workroom.serve.conversation import RECORD, Conversation
+from workroom.serve.errors import ApiError, bad_request, no_conversation, not_found, not_stored
+from workroom.serve.forgotten import Forgotten
 from workroom.serve.names import is_name, new_id
 from workroom.serve.settings import Key
 
 OURS = "conv_"  # what ids that the server gives begin with
+_logger = logging.getLogger("workroom.serve")
 
 
 class Conversations:
-    """The conversations below `folder`; what a killed server left of others is removed."""
+    """The conversations below `folder`; what a killed server was about to make or remove is removed.
 
-    def __init__(self, folder: Path) -> None:
+    `forgotten` has the fingerprints of those that are gone.
+    """
+
+    def __init__(self, folder: Path, forgotten: Forgotten) -> None:
         self._folder = folder
+        self._forgotten = forgotten
         self._all: dict[tuple[str, str], Conversation] = {}
         self._by_print: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         folder.mkdir(mode=0o700, exist_ok=True)
         for place in folder.iterdir():
             found = Conversation.read(place)
-            if found is None or place.name != _folder_name(found.key, found.id):
-                shutil.rmtree(place, ignore_errors=True)
-            else:
+            if found is not None and place.name == _folder_name(found.key, found.id):
                 self._all[found.key, found.id] = found
                 self._note_prints(found)
+            elif (place / RECORD).exists():
+                _logger.warning("%s is damaged, or of another version: it is left as it is, and not used", place)
+            else:
+                shutil.rmtree(place, ignore_errors=True)
 
     def __iter__(self) -> Iterator[Conversation]:
         return iter(list(self._all.values()))
@@ -56,12 +67,9 @@ class Conversations:
         except KeyError:
             raise no_conversation(name) from None
 
-    def make(self, key: Key) -> Conversation:
-        """A new one that is kept also before its first request."""
-        made = self._made(key, new_id(OURS), "")
-        made.asked_for = True
-        made.write()
-        return made
+    def make(self, key: Key, metadata: dict[str, str]) -> Conversation:
+        """A new one that is kept also before its first request. Raises ApiError (507) where the disk fails."""
+        return self._made(key, new_id(OURS), asked_for=True, metadata=metadata)
 
     def of_response(self, key: Key, name: str) -> Conversation:
         """The conversation whose newest answer is the response of that id. Raises ApiError (404) where there is none:
@@ -79,13 +87,13 @@ class Conversations:
         """The conversation that the request goes on with or begins; nobody else has it until `release`.
 
         A name that begins with `conv_` must be there; others are the client's own, and begin a conversation at their
-        first use. Raises ApiError: 404, 409 where it is in use, 400 for what can be no name.
+        first use. Raises ApiError: 404, 409 where it is in use, 400 for what can be no name, 507 where the disk fails.
         """
         found = self._named(key, ask.conversation, ask.user) if ask.conversation else self._by_history(key, ask)
         if found.busy:
             raise ApiError(
                 409,
-                f"the conversation {found.id!r} has a request under way: wait for its answer",
+                f"the conversation {found.id!r} has a request under way, or is being removed: wait for that",
                 code="conversation_busy",
                 param="conversation",
             )
@@ -102,14 +110,18 @@ class Conversations:
         self._note_prints(conversation)
 
     async def remove(self, conversation: Conversation) -> None:
-        """Removes a conversation that nobody has."""
+        """Removes a conversation that nobody has; until that is done, nobody gets one of its name."""
         conversation.busy = True
-        self._all.pop((conversation.key, conversation.id), None)
-        for print_ in conversation.prints:
-            self._by_print[conversation.key, print_].discard(conversation.id)
-            if not self._by_print[conversation.key, print_]:
-                del self._by_print[conversation.key, print_]
-        await conversation.remove()
+        self._forgotten.add(conversation.key, conversation.prints)
+        try:
+            await conversation.remove()
+        finally:
+            self._all.pop((conversation.key, conversation.id), None)
+            for print_ in conversation.prints:
+                same = self._by_print[conversation.key, print_]
+                same.discard(conversation.id)
+                if not same:
+                    del self._by_print[conversation.key, print_]
 
     def _named(self, key: Key, name: str, user: str) -> Conversation:
         found = self._all.get((key.name, name))
@@ -122,23 +134,33 @@ class Conversations:
                 "a conversation's name has 1 to 128 letters, digits or _.:@+-, the first a letter or digit",
                 "conversation",
             )
-        return self._made(key, name, user)
+        return self._made(key, name, user=user)
 
     def _by_history(self, key: Key, ask: Ask) -> Conversation:
         """The one conversation that has had this history; a new one where there is none, where that one is in use, or
-        where there are more: two people behind one front end may have said the same, and must not meet in one sandbox.
-        """
+        where there are more, or were: two people behind one front end may have said the same, and must not meet in one
+        sandbox."""
         if ask.history:
-            same = self._by_print.get((key.name, fingerprint(ask.history, ask.user)), set())
-            if len(same) == 1 and not (found := self._all[key.name, next(iter(same))]).busy:
-                return found
-        return self._made(key, new_id(OURS), ask.user)
+            print_ = fingerprint(ask.history, ask.user)
+            same = self._by_print.get((key.name, print_), set())
+            if len(same) == 1 and not self._forgotten.has(key.name, print_):
+                found = self._all[key.name, next(iter(same))]
+                if not found.busy:
+                    return found
+        return self._made(key, new_id(OURS), user=ask.user)
 
-    def _made(self, key: Key, name: str, user: str) -> Conversation:
+    def _made(self, key: Key, name: str, **facts: Any) -> Conversation:
         folder = self._folder / _folder_name(key.name, name)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        made = self._all[key.name, name] = Conversation(name, key.name, folder, user)
-        made.write()
+        made = Conversation(name, key.name, folder, **facts)
+        try:
+            if folder.exists():  # damaged, see above
+                folder.rename(folder.with_name(new_id(folder.name)))
+            folder.mkdir(mode=0o700)
+            made.write()
+        except (OSError, WorkroomError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise not_stored("the conversation", error) from error
+        self._all[key.name, name] = made
         return made
 
     def _note_prints(self, conversation: Conversation) -> None:

@@ -32,6 +32,11 @@ class ApiError(Exception):
         """The object that goes to the client."""
         return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
 
+    @property
+    def told(self) -> str:
+        """What goes to the log: the message may quote what somebody said."""
+        return " ".join(filter(None, (self.code or self.kind, self.param)))
+
 
 def bad_request(message: str, param: str | None = None, code: str | None = None) -> ApiError:
     """The request itself is at fault."""
@@ -67,6 +72,17 @@ def closing() -> ApiError:
     return ApiError(
         503, "the server is shutting down: try again later", code="shutting_down", kind="server_error", retry_after=30
     )
+
+
+def not_stored(what: str, error: Exception) -> ApiError:
+    """The server's disk failed, or is full."""
+    why = error.strerror if isinstance(error, OSError) else "see the server's log"
+    return ApiError(507, f"{what} could not be stored: {why}", code="storage_full", kind="server_error")
+
+
+def client_gone() -> ApiError:
+    """Nobody listens any more; it is for the log."""
+    return ApiError(499, "the client closed the request", code="client_closed_request")
 
 
 def internal(request: str) -> ApiError:

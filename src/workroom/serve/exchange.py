@@ -3,19 +3,21 @@
 import asyncio
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from workroom._run import Run
-from workroom.agent.accounting import recorded
+from workroom.agent.accounting import recorded, token_usage
 from workroom.agent.chat import Chat
 from workroom.config import Resolved
 from workroom.errors import WorkroomError
-from workroom.models.base import Message
+from workroom.models.base import Message, Usage
 from workroom.serve import errors
-from workroom.serve.ask import Ask, Said, without_links
+from workroom.serve.ask import Ask, Said
+from workroom.serve.context import documents_for, note_for_model, said_before
 from workroom.serve.errors import ApiError
 from workroom.serve.filestore import OUTPUT, StoredFile
-from workroom.serve.names import free_name, safe_name
+from workroom.serve.names import safe_name
 from workroom.serve.progress import Progress
 from workroom.serve.sampled import SampledModel
 from workroom.task import Task
@@ -36,8 +38,8 @@ _POSITION_EVERY = 15.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a request. `text`: the answer, without links; `cut`: a limit ended it. `cost` in US dollars, None
-    where the price is unknown; `duration` in seconds."""
+    """What came of a request. `text`: the answer, without links; `finish`: `length` where a limit ended it, the model's
+    own among them. `cost` in US dollars, None where the price is unknown; `duration` in seconds."""
 
     text: str
     files: tuple[StoredFile, ...]
@@ -46,7 +48,7 @@ class Outcome:
     stop_reason: str
     turns: int
     duration: float
-    cut: bool
+    finish: Literal["stop", "length", "content_filter"]
 
 
 class Exchange:
@@ -66,6 +68,9 @@ class Exchange:
         self._gone = False  # nobody listens any more
         self._muted = False
         self._live = 0  # tokens that are counted for the key but not charged yet
+        self._due = 0.0  # dollars, likewise
+        self._spent: str | None = None  # the bound of the key's budget that ended it
+        self._last_finish = ""  # why the model ended its last turn
         self._pieces: asyncio.Queue[str | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._work())
         self._task.add_done_callback(self._over)
@@ -117,10 +122,12 @@ class Exchange:
             await self._wait_for_turn()
             return await self._answered()
         except asyncio.CancelledError:
-            raise self._ended() from None
+            raise self._final(self._ended()) from None
+        except ApiError as error:
+            raise self._final(error) from error
         except WorkroomError as error:
             _logger.warning("%s", error)
-            raise errors.of_workroom(error) from error
+            raise self._final(errors.of_workroom(error)) from error
         finally:
             service.line.leave(self._place)
             service.exchanges.discard(self)
@@ -140,7 +147,13 @@ class Exchange:
 
     def _ended(self) -> ApiError:
         """Why it was ended before its time."""
-        return errors.closing() if self._service.closing else ApiError(499, "the client closed the request")
+        return errors.closing() if self._service.closing else errors.client_gone()
+
+    def _final(self, error: ApiError) -> ApiError:
+        """The error, and where work was begun the word to the client that it must not be done once more by itself."""
+        if self._run is not None:
+            error.headers["x-should-retry"] = "false"  # the official clients heed it
+        return error
 
     async def _answered(self) -> Outcome:
         service, conversation = self._service, self.conversation
@@ -148,27 +161,30 @@ class Exchange:
         history: list[Said] | None = None
         try:
             box = await self._open(resolved)
-            result = await self._episode(box, resolved)
+            prior, note = said_before(self.ask, conversation), note_for_model(self.ask, conversation)
+            result = await self._episode(box, resolved, prior, note)
             outcome = self._taken(result)
             if self._gone:  # nobody has seen it
                 raise self._ended()
-            history = [*self._history, Said("user", self.ask.prompt), Said("assistant", outcome.text)]
+            history = [*prior, Said("user", self.ask.prompt), Said("assistant", outcome.text)]
             return outcome
         finally:
             if conversation.is_open and not await conversation.save():
                 _logger.warning("the files of a conversation are not kept: %s", conversation.notice)
             if history is not None:
                 conversation.response = self.response
-            conversation.worked(history)
-            service.ledger.running(self.key, -self._live)
-            service.ledger.save()
+            self._charge(0, 0.0)
+            for keep in (partial(conversation.worked, history), service.ledger.save):
+                try:
+                    keep()
+                except WorkroomError as error:  # the answer is there all the same
+                    _logger.warning("what came of a request could not be written down: %s", error)
 
-    @property
-    def _history(self) -> list[Said]:
-        """What was said before, as the client tells it; where it only names the conversation, as it was."""
-        if not self.ask.history and self.ask.conversation:
-            return self.conversation.history
-        return [Said(said.role, without_links(said.text)) for said in self.ask.history]
+    def _charge(self, tokens: int, dollars: float) -> None:
+        """Charges the key with what was used in all, instead of what was counted while it was."""
+        self._service.ledger.running(self.key, -self._live, -self._due)
+        self._live, self._due = 0, 0.0
+        self._service.ledger.charge(self.key, tokens, dollars)
 
     def _resolved(self) -> Resolved:
         """The settings of this run: the server's, the key's, the request's, and no more than the budget has."""
@@ -200,15 +216,9 @@ class Exchange:
         self._service.sandbox_failed = ""
         return box
 
-    async def _episode(self, box: "Sandbox", resolved: Resolved) -> "RunResult":
+    async def _episode(self, box: "Sandbox", resolved: Resolved, prior: list[Said], note: str) -> "RunResult":
         service, ask, conversation = self._service, self.ask, self.conversation
-        names = dict(conversation.documents)
-        documents: dict[str, Any] = {}
-        for attachment in ask.attachments:
-            if attachment.identity not in names:
-                name = free_name(safe_name(attachment.name), set(names.values()))
-                names[attachment.identity] = name
-                documents[name] = attachment.content
+        names, documents = await documents_for(ask, conversation, box)
         self._progress = Progress()
         run = Run(
             Task(ask.prompt, id=conversation.id, documents=documents),
@@ -219,7 +229,10 @@ class Exchange:
             on_notice=_logger.warning,
             durable=False,
             sandbox=box,
-            chat=Chat(tuple(Message(said.role, said.text) for said in self._history), ask.instructions),
+            chat=Chat(
+                tuple(Message(said.role, said.text) for said in prior),
+                "\n\n".join(filter(None, (ask.instructions, note))) or None,
+            ),
         )
         await asyncio.to_thread(run.prepare)
         self._run = run
@@ -228,12 +241,17 @@ class Exchange:
         try:
             result = await run.episode()
         except BaseException:
-            tokens = recorded(result_events(run), None).usage.total
-            service.ledger.charge(self.key, tokens)
+            used = recorded(result_events(run), service.prices)
+            self.usage, self.stop_reason = (
+                token_usage(used.usage, used.environment, estimated=used.estimated),
+                "cancelled",
+            )
+            self._charge(used.usage.total, used.cost or 0.0)
             raise
-        self.usage, self.stop_reason = result.usage, result.stop_reason
-        service.metrics.over(result.stop_reason, result.usage)
-        service.ledger.charge(self.key, result.usage.prompt + result.usage.completion, result.cost or 0.0)
+        interrupted = result.stop_reason == "interrupted"
+        self.usage, self.stop_reason = result.usage, (interrupted and self._spent) or result.stop_reason
+        service.metrics.over(self.stop_reason, result.usage)
+        self._charge(result.usage.prompt + result.usage.completion, result.cost or 0.0)
         if result.stop_reason != "sandbox_error":
             conversation.documents = names
         return result
@@ -241,7 +259,7 @@ class Exchange:
     def _taken(self, result: "RunResult") -> Outcome:
         """The outcome of a run; raises ApiError where there is none."""
         service = self._service
-        reason = result.stop_reason
+        reason = self.stop_reason or result.stop_reason
         if reason in ("model_error", "sandbox_error"):
             _logger.warning("%s", result.error)
             raise errors.model_failed() if reason == "model_error" else errors.sandbox_failed()
@@ -255,24 +273,38 @@ class Exchange:
         files = []
         for path in result.files:
             try:
-                files.append(service.files.add(self.key, path, path.name, OUTPUT, self.conversation.id))
+                below = "/".join(map(safe_name, path.relative_to(result.path / "files").parts))
+                place = {"conversation": self.conversation.id, "path": below}
+                files.append(service.files.add(self.key, path, path.name, OUTPUT, **place))
             except ApiError as error:
                 text += f"\n\n({safe_name(path.name)} was not kept: {error.message})"
-            except OSError as error:
-                _logger.warning("%s could not be kept: %s", path, error.strerror)
+            except (OSError, WorkroomError) as error:
+                _logger.warning("%s could not be kept: %s", path, error)
                 text += f"\n\n({safe_name(path.name)} could not be kept)"
         if self._run is not None and "files_error" in self._run.record:
             text += "\n\n(not all files could be handed over: there are too many, or they are too large)"
-        cut = reason not in ("submitted", "stalled")
-        return Outcome(text, tuple(files), result.usage, result.cost, reason, result.turns, result.duration, cut)
+        finish: Literal["stop", "length", "content_filter"] = "stop"
+        if reason not in ("submitted", "stalled") or (reason == "stalled" and self._last_finish == "length"):
+            finish = "length"
+        elif reason == "stalled" and self._last_finish == "content_filter":
+            finish = "content_filter"
+        return Outcome(text, tuple(files), result.usage, result.cost, reason, result.turns, result.duration, finish)
 
     def _take(self, event: "Event") -> None:
         if (event.type in ("assistant", "model_waiting")) and event.usage is not None:
-            tokens = event.usage.prompt + event.usage.completion
+            told = event.usage
+            tokens, dollars = told.prompt + told.completion, 0.0
+            if self.key.budget_usd is not None:
+                call = Usage(told.prompt, told.completion, told.cached, told.reasoning, told.cache_written)
+                dollars = self._service.prices.cost(call) or 0.0
             self._live += tokens
-            self._service.ledger.running(self.key, tokens)
-            if not self._service.ledger.has_left(self.key) and self._run is not None:
+            self._due += dollars
+            self._service.ledger.running(self.key, tokens, dollars)
+            if (spent := self._service.ledger.spent(self.key)) and self._run is not None:
+                self._spent = spent
                 self._run.request_stop()
+        if event.type == "assistant":
+            self._last_finish = event.finish_reason
         if event.type == "turn_started":
             self._service.metrics.turns.inc()
         if text := self._progress.tell(event):

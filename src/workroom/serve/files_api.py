@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from workroom.sandbox.base import parse_size
-from workroom.serve.errors import ApiError, bad_request, too_large
-from workroom.serve.filestore import FileStore, StoredFile, not_stored
+from workroom.serve.errors import ApiError, bad_request, not_stored, too_large, unsupported
+from workroom.serve.filestore import FileStore, StoredFile
 from workroom.serve.settings import Key
 from workroom.serve.wire import base_url, bounded_receive, key_of, service_of
 
@@ -44,6 +44,10 @@ async def upload(request: Request) -> Response:
     form = await _form(Request(request.scope, bounded))
     try:
         file, purpose = form.get("file"), form.get("purpose")
+        if any(name.startswith("expires_after") for name in form):
+            raise unsupported("expires_after", "expires_after is not supported: files are kept until they are deleted")
+        if isinstance(file, str):
+            raise bad_request('the part file of the form has no filename="..."', "file")
         if not isinstance(file, UploadFile):
             raise bad_request("the form needs a file in the field file", "file")
         if not isinstance(purpose, str) or not purpose.strip() or len(purpose) > _LONGEST_PURPOSE:
@@ -51,7 +55,7 @@ async def upload(request: Request) -> Response:
         try:
             stored = await asyncio.to_thread(_store, file, purpose, key, service.files, service.uploads)
         except OSError as error:
-            raise not_stored(error) from error
+            raise not_stored("the file", error) from error
     finally:
         await form.close()
     return JSONResponse(_object(stored, request))
@@ -70,7 +74,7 @@ async def list_files(request: Request) -> Response:
             raise bad_request(f"there is no file {after!r} in this list", "after")
         files = files[ids.index(after) + 1 :]
     limit = query.get("limit", str(_PAGE))
-    if not limit.isdecimal() or not 1 <= int(limit) <= _PAGE:
+    if not limit.isdecimal() or len(limit) > len(str(_PAGE)) or not 1 <= int(limit) <= _PAGE:
         raise bad_request(f"limit must be a whole number from 1 to {_PAGE}", "limit")
     page = [_object(file, request) for file in files[: int(limit)]]
     ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
@@ -106,6 +110,8 @@ async def _form(request: Request) -> FormData:
     except (MultiPartException, HTTPException) as error:
         words = error.message if isinstance(error, MultiPartException) else error.detail
         raise bad_request(f"the body is no multipart form: {words}") from None
+    except OSError as error:
+        raise not_stored("the file", error) from error
 
 
 def _store(file: UploadFile, purpose: str, key: Key, files: FileStore, folder: Path) -> StoredFile:

@@ -1,7 +1,9 @@
 """Files that clients have uploaded and that models have made, each under an id, each belonging to a key."""
 
+import contextlib
 import hashlib
 import hmac
+import logging
 import os
 import secrets
 import shutil
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from workroom.serve.errors import ApiError, not_found, too_large
+from workroom.serve.errors import not_found, too_large
 from workroom.serve.names import new_id, safe_name
 from workroom.serve.settings import Key
 from workroom.trajectory.files import replace_file, to_json
@@ -20,11 +22,16 @@ from workroom.trajectory.reader import read_json
 
 OUTPUT = "assistants_output"
 _SECRET_BYTES = 32
+_RECORD = "meta.json"
+_logger = logging.getLogger("workroom.serve")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """One file. `created` in seconds since the epoch; `conversation`: the one that it goes with, None for an upload."""
+    """One file. `created` in seconds since the epoch; `conversation`: the one that it goes with, None for an upload.
+
+    `path`: where it is below the directory for outputs, empty for an upload.
+    """
 
     id: str
     key: str
@@ -33,6 +40,7 @@ class StoredFile:
     created: float
     purpose: str
     conversation: str | None = None
+    path: str = ""
 
 
 class FileStore:
@@ -46,27 +54,29 @@ class FileStore:
         folder.mkdir(mode=0o700, exist_ok=True)
         for place in folder.iterdir():
             found = _read(place)
-            if found is None:
-                shutil.rmtree(place, ignore_errors=True)  # a killed server was about to make or remove it
-            else:
+            if found is not None:
                 self._files[found.id] = found
+            elif (place / _RECORD).exists():
+                _logger.warning("%s is damaged, or of another version: it is left as it is, and not used", place)
+            else:
+                shutil.rmtree(place, ignore_errors=True)  # a killed server was about to make or remove it
 
     def __iter__(self) -> Iterator[StoredFile]:
         return iter(list(self._files.values()))
 
     def room(self, key: Key) -> int:
         """Bytes that the key may still store."""
-        used = sum(file.bytes for file in self._files.values() if file.key == key.name)
+        used = sum(file.bytes for file in self if file.key == key.name)
         return max((self._quota if key.quota is None else key.quota) - used, 0)
 
-    def add(self, key: Key, source: Path, filename: str, purpose: str, conversation: str | None = None) -> StoredFile:
+    def add(self, key: Key, source: Path, filename: str, purpose: str, **more: str) -> StoredFile:
         """Takes a file in, by a hard link where that can be. Raises ApiError (413) where the key's quota is used up."""
         size = source.stat().st_size
         if size > (room := self.room(key)):
             raise too_large(
                 f"the file has {size:,} bytes and the quota of this key has room for {room:,}: delete some files"
             )
-        file = StoredFile(new_id("file-"), key.name, safe_name(filename), size, time.time(), purpose, conversation)
+        file = StoredFile(new_id("file-"), key.name, safe_name(filename), size, time.time(), purpose, **more)
         place = self._folder / file.id
         place.mkdir(mode=0o700)
         try:
@@ -74,7 +84,7 @@ class FileStore:
                 os.link(source, place / "content")
             except OSError:
                 shutil.copyfile(source, place / "content")
-            replace_file(place / "meta.json", to_json(asdict(file)).encode())  # last: with it the file is there
+            replace_file(place / _RECORD, to_json(asdict(file)).encode())  # last: with it the file is there
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
@@ -90,22 +100,23 @@ class FileStore:
 
     def listed(self, key: Key) -> list[StoredFile]:
         """The files of the key, the newest first."""
-        own = [file for file in self._files.values() if file.key == key.name]
+        own = [file for file in self if file.key == key.name]
         return sorted(own, key=lambda file: (file.created, file.id), reverse=True)
 
     def of_conversation(self, key: str, conversation: str) -> list[StoredFile]:
         """What a conversation of the key of that name has made."""
-        return [file for file in self._files.values() if (file.key, file.conversation) == (key, conversation)]
+        return [file for file in self if (file.key, file.conversation) == (key, conversation)]
 
     def path(self, file: StoredFile) -> Path:
         """Where its bytes are."""
         return self._folder / file.id / "content"
 
     def remove(self, files: Iterable[StoredFile]) -> None:
-        """Removes files for good."""
+        """Removes files for good; where the disk fails they are back when the server starts again."""
         for file in list(files):
             self._files.pop(file.id, None)
-            (self._folder / file.id / "meta.json").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (self._folder / file.id / _RECORD).unlink(missing_ok=True)
             shutil.rmtree(self._folder / file.id, ignore_errors=True)
 
     def link(self, file: StoredFile) -> str:
@@ -138,15 +149,10 @@ def read_secret(path: Path) -> bytes:
 
 
 def _read(place: Path) -> StoredFile | None:
-    meta: dict[str, Any] = read_json(place / "meta.json")
+    meta: dict[str, Any] = read_json(place / _RECORD)
     try:
-        file = StoredFile(**meta)
+        file = StoredFile(**{name: value for name, value in meta.items() if name in StoredFile.__slots__})
     except TypeError:
         return None
     whole = file.id == place.name and (place / "content").is_file()
     return file if whole else None
-
-
-def not_stored(error: OSError) -> ApiError:
-    """The server's disk failed, or is full."""
-    return ApiError(507, f"the file could not be stored: {error.strerror}", code="storage_full", kind="server_error")

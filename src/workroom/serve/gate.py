@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workroom.serve import errors
-from workroom.serve.errors import ApiError
+from workroom.serve.errors import ApiError, client_gone
 from workroom.serve.names import new_id
 from workroom.serve.settings import ANONYMOUS, Key, digest, is_local
 from workroom.serve.wire import send_json
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("workroom.serve")
 _REQUESTS = logging.getLogger("workroom.serve.requests")
 _PROBES = ("/health", "/metrics")  # asked every few seconds: not worth a line
+_METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")  # a client may make up others
 _OPEN = ("/health", "/files/")  # links are signed, and say by themselves who may follow them
 
 
@@ -58,7 +60,7 @@ class Gate:
             await self._app(scope, receive, sending)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the client gets an error object and the log a line
             refusal = _refusal(error, request, facts)
-            facts.setdefault("error", refusal.code or refusal.message)
+            facts.setdefault("error", refusal.told)
             if not status and refusal.status != 499:
                 await self._refuse(sending, refusal)
             status = status or refusal.status
@@ -108,9 +110,10 @@ class Gate:
     def _tell(self, scope: Scope, request: str, status: int, seconds: float, facts: dict[str, Any]) -> None:
         route = self._routes.get(scope.get("endpoint"), "other")
         metrics = self._service.metrics
-        metrics.requests.labels(route, scope["method"] if route != "other" else "other", str(status)).inc()
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        metrics.requests.labels(route, method if route != "other" else "other", str(status)).inc()
         metrics.seconds.labels(route).observe(seconds)
-        line = {"time": round(time.time(), 3), "request": request, "method": scope["method"], "route": route}
+        line = {"time": round(time.time(), 3), "request": request, "method": method, "route": route}
         line |= {"status": status, "duration": round(seconds, 4)}
         if (exchange := facts.pop("exchange", None)) is not None:
             used = exchange.usage
@@ -123,6 +126,8 @@ class Gate:
 def _refusal(error: Exception, request: str, facts: dict[str, Any]) -> ApiError:
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, ClientDisconnect):
+        return client_gone()
     if isinstance(error, HTTPException):
         words = {404: "there is no such route", 405: "the route has no such method"}
         code = {404: "unknown_route", 405: "method_not_allowed"}.get(error.status_code)

@@ -21,7 +21,8 @@ class Ledger:
         self._path = path
         self._tokens: defaultdict[str, int] = defaultdict(int)
         self._dollars: defaultdict[str, float] = defaultdict(float)
-        self._running: Counter[str] = Counter()
+        self._running: Counter[str] = Counter()  # tokens
+        self._due: defaultdict[str, float] = defaultdict(float)  # dollars
         try:
             kept = json.loads(path.read_bytes()) if path.exists() else {}
             for name, used in kept.items():
@@ -33,23 +34,27 @@ class Ledger:
 
     def left(self, key: Key) -> dict[str, Any]:
         """The bounds that the budget sets an episode: `max_tokens`, `max_cost`. Raises ApiError where it is used up."""
+        if self.spent(key):
+            raise used_up(f"the budget of the key {key.name!r} is used up")
+        return self._bounds(key)
+
+    def spent(self, key: Key) -> str | None:
+        """Which bound requests under way have reached, so that they must end."""
+        return next((name for name, value in self._bounds(key).items() if value <= 0), None)
+
+    def _bounds(self, key: Key) -> dict[str, Any]:
+        """What is left; what requests under way have used counts too."""
         bounds: dict[str, Any] = {}
         if key.budget_tokens is not None:
-            bounds["max_tokens"] = key.budget_tokens - self._tokens[key.name]
+            bounds["max_tokens"] = key.budget_tokens - self._tokens[key.name] - self._running[key.name]
         if key.budget_usd is not None:
-            bounds["max_cost"] = key.budget_usd - self._dollars[key.name]
-        if any(value <= 0 for value in bounds.values()):
-            raise used_up(f"the budget of the key {key.name!r} is used up")
+            bounds["max_cost"] = key.budget_usd - self._dollars[key.name] - self._due[key.name]
         return bounds
 
-    def has_left(self, key: Key) -> bool:
-        """Whether a request under way may go on: what others of the key use meanwhile counts too."""
-        used = self._tokens[key.name] + self._running[key.name]
-        return key.budget_tokens is None or used < key.budget_tokens
-
-    def running(self, key: Key, tokens: int) -> None:
-        """Counts tokens of a request under way, or takes them off again when they are charged."""
+    def running(self, key: Key, tokens: int, dollars: float = 0.0) -> None:
+        """Counts what a request under way has used, or takes it off again when it is charged."""
         self._running[key.name] += tokens
+        self._due[key.name] += dollars
 
     def charge(self, key: Key, tokens: int, dollars: float = 0.0) -> None:
         """Counts what was used; `save` keeps it."""

@@ -3,7 +3,8 @@
 import re
 import secrets
 import unicodedata
-from collections.abc import Container
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 _LONGEST = 120  # bytes of a file's name; file systems take 255
@@ -26,16 +27,26 @@ def safe_name(given: str) -> str:
     base = _FOLDERS.split(given.strip().rstrip("/\\"))[-1]
     text = "".join(char for char in base if unicodedata.category(char)[0] != "C").strip().lstrip(". ")
     text = text.encode("utf-8", "ignore").decode()
-    stem, suffix = PurePosixPath(text).stem, PurePosixPath(text).suffix[:20]
+    stem, suffix = PurePosixPath(text).stem[:_LONGEST], PurePosixPath(text).suffix[:20]
     while len((stem + suffix).encode()) > _LONGEST:
         stem = stem[:-1]
     return stem + suffix or "file"
 
 
-def free_name(name: str, taken: Container[str]) -> str:
-    """The name, with a number where it is taken."""
-    path, number, found = PurePosixPath(name), 1, name
-    while found in taken:
-        number += 1
-        found = f"{path.stem}-{number}{path.suffix}"
-    return found
+class FreeNames:
+    """Names for files in one folder, each given out once. `taken`: those that are there."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+        self._last: Counter[str] = Counter()  # the number that the last file of a name was given
+
+    def take(self, name: str) -> str:
+        """The name, with a number where it is taken."""
+        path, found = PurePosixPath(name), name
+        number = max(self._last[name], 1)
+        while found in self._taken:
+            number += 1
+            found = f"{path.stem}-{number}{path.suffix}"
+        self._last[name] = number
+        self._taken.add(found)
+        return found

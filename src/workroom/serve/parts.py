@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 from workroom.serve.ask import Attachment
 from workroom.serve.errors import ApiError, bad_request, not_found
 from workroom.serve.filestore import FileStore
+from workroom.serve.names import safe_name
 from workroom.serve.settings import Key
 
 _DATA_URL = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),", re.IGNORECASE)
@@ -35,7 +36,8 @@ def from_data(data: Any, filename: Any, where: str, stem: str = "file") -> Attac
     if filename is not None and not isinstance(filename, str):
         raise bad_request(f"the filename beside {where} must be text", where)
     name = filename or stem + (_SUFFIXES.get(media_type) or mimetypes.guess_extension(media_type) or "")
-    return Attachment(name, hashlib.sha256(content).hexdigest(), content)
+    identity = hashlib.sha256(f"{safe_name(filename or '')}\0".encode() + content).hexdigest()
+    return Attachment(name, identity, content)
 
 
 def from_upload(files: FileStore, key: Key, name: Any, where: str) -> Attachment:
@@ -53,10 +55,16 @@ def _decoded(data: str, where: str) -> tuple[str, bytes]:
     match = _DATA_URL.match(data)
     try:
         if match is None:
-            return "", base64.b64decode(data, validate=True)
+            return "", _unpacked(data)
         rest = data[match.end() :]
         if "base64" in match[2].lower().split(";"):
-            return match[1].lower(), base64.b64decode(unquote_to_bytes(rest.strip()), validate=True)
+            return match[1].lower(), _unpacked(unquote_to_bytes(rest).decode("ascii"))
         return match[1].lower(), unquote_to_bytes(rest)
     except (binascii.Error, ValueError):
         raise bad_request(f"{where} is no data URL: its base64 is broken", where) from None
+
+
+def _unpacked(data: str) -> bytes:
+    """Base64 as browsers take it: with line breaks in it, and without padding."""
+    text = "".join(data.split()).rstrip("=")
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)

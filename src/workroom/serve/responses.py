@@ -100,7 +100,8 @@ class _Response:
         self._number += 1
 
     def _object(self, status: str, outcome: Outcome | None = None) -> dict[str, Any]:
-        incomplete = {"reason": "max_output_tokens"} if status == "incomplete" else None
+        why = "content_filter" if outcome is not None and outcome.finish == "content_filter" else "max_output_tokens"
+        incomplete = {"reason": why} if status == "incomplete" else None
         found: dict[str, Any] = {
             "id": self._exchange.response,
             "object": "response",
@@ -112,7 +113,6 @@ class _Response:
             "model": self._model,
             "output": list(self._output),
             "parallel_tool_calls": False,
-            "store": True,
             "text": {"format": {"type": "text"}},
             "tool_choice": "auto",
             "tools": [],
@@ -136,7 +136,7 @@ class _Response:
 
 
 def _status(outcome: Outcome) -> str:
-    return "incomplete" if outcome.cut else "completed"
+    return "completed" if outcome.finish == "stop" else "incomplete"
 
 
 def _usage(outcome: Outcome) -> dict[str, Any]:

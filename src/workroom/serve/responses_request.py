@@ -1,11 +1,18 @@
 """The body of a request to the Responses API, read and checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from workroom.serve.ask import Ask
-from workroom.serve.chat_request import Messages, conversation_name, optional, read_sampling, user_name
+from workroom.serve.chat_request import (
+    Messages,
+    conversation_name,
+    optional,
+    read_sampling,
+    refuse_tools,
+    user_name,
+)
 from workroom.serve.conversations import Conversations
 from workroom.serve.errors import bad_request, unsupported
 from workroom.serve.filestore import FileStore
@@ -33,15 +40,16 @@ def read_responses(
     items = [{"role": "user", "content": given}] if isinstance(given, str) else given
     if not isinstance(items, list) or not items:
         raise bad_request("input must be text or a list of at least one item", "input")
-    said, instructions, attachments = Messages(key, files, "input").read(
-        [_message(item, f"input[{number}]") for number, item in enumerate(items) if not _is_left_out(item)]
-    )
+    places = [number for number, item in enumerate(items) if not _is_left_out(item)]
+    messages = [_message(items[number], f"input[{number}]") for number in places]
+    said, instructions, attachments = Messages(key, files, "input").read(messages, places)
     own = optional(body, "instructions", str, "text")
-    name, previous = conversation_name(body, headers), optional(body, "previous_response_id", str, "text")
+    name, goes_on = conversation_name(body, headers)
+    previous = optional(body, "previous_response_id", str, "text")
     if previous is not None:
-        if name is not None:
+        if goes_on:
             raise bad_request("give previous_response_id or conversation, not both", "previous_response_id")
-        name = conversations.of_response(key, previous).id
+        name, goes_on = conversations.of_response(key, previous).id, True
     ask = Ask(
         prompt=said[-1].text,
         history=tuple(said[:-1]),
@@ -49,18 +57,16 @@ def read_responses(
         attachments=tuple(attachments),
         sampling=read_sampling(body, "max_output_tokens"),
         conversation=name,
+        goes_on=goes_on,
         user=user_name(body, headers),
     )
-    if name is not None and ask.history and conversations.has(key.name, name):
-        ask = replace(ask, history=(*conversations.get(key, name).history, *ask.history))
     names = ("instructions", "max_output_tokens", "metadata", "previous_response_id", "temperature", "top_p", "user")
-    told = {name: body.get(name) for name in names}
+    told = {name: body.get(name) for name in names} | {"store": body.get("store") is not False}
     return ResponsesRequest(ask, bool(optional(body, "stream", bool, "true or false")), told)
 
 
 def _refuse_unsupported(body: Mapping[str, Any]) -> None:
-    if body.get("tools"):
-        raise unsupported("tools", "tools are not supported: the model has the tools of its sandbox")
+    refuse_tools(body)
     if body.get("background"):
         raise unsupported("background", "background must be false: wait for the answer, or stream it")
     form = (optional(body, "text", dict, "an object") or {}).get("format")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from workroom._preflight import check_server
 from workroom.errors import ConfigError, SandboxUnavailable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Tell = Callable[[str], None]
 _BACKLOG = 1024
 _IDLE = 75  # seconds that a connection may wait: longer than clients do, whose next request would meet the closing
+_SILENT = 90  # seconds after which, at the latest after twice as many, a connection without a request is ended
 _LAST = 5  # seconds for the connections after the work is over
 
 
@@ -30,6 +32,27 @@ class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _Patient(H11Protocol):
+    """Ends connections on which no request comes, be it that it has begun; uvicorn does so only after a first one."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch = self.loop.call_later(_SILENT, self._look, None)
+
+    def _look(self, before: RequestResponseCycle | None) -> None:
+        if self.transport.is_closing():
+            return
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and self.cycle is before:
+            self.transport.close()
+        else:
+            self._watch = self.loop.call_later(_SILENT, self._look, self.cycle)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._watch.cancel()
+        super().connection_lost(exc)
 
 
 class Stopping:
@@ -120,7 +143,7 @@ async def serve(
         await service.start()
         configured = uvicorn.Config(
             make_app(service),
-            http="h11",
+            http=_Patient,
             ws="none",
             loop="asyncio",
             lifespan="off",

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workroom.agent.prices import ListPrices
 from workroom.errors import ConfigError, WorkroomError
 from workroom.sandbox import Sandbox
 from workroom.sandbox.base import parse_size
@@ -19,12 +20,14 @@ from workroom.serve.conversation import Conversation
 from workroom.serve.conversations import Conversations
 from workroom.serve.exchange import Exchange
 from workroom.serve.filestore import FileStore, read_secret
+from workroom.serve.forgotten import Forgotten
 from workroom.serve.ledger import Ledger
 from workroom.serve.line import Line
 from workroom.serve.metrics import Metrics
 from workroom.serve.settings import Key, Settings
 
 if TYPE_CHECKING:
+    from workroom.agent.limits import Prices
     from workroom.config import Resolved
     from workroom.models.base import Model
 
@@ -43,6 +46,7 @@ class Service:
         self.settings = settings
         self.resolved = resolved
         self.model = model
+        self.prices: Prices = resolved.config.pricing or ListPrices(model.name, resolved.config.base_url)
         self.closing = False
         self.sandbox_failed = ""  # why the last sandbox could not start
         folder = settings.folder
@@ -53,7 +57,7 @@ class Service:
             (folder / "uploads").mkdir(mode=0o700, exist_ok=True)
             self.files = FileStore(folder / "files", read_secret(folder / "secret"), parse_size(settings.quota))
             self.ledger = Ledger(folder / "usage.json")
-            self.conversations = Conversations(folder / "conversations")
+            self.conversations = Conversations(folder / "conversations", Forgotten(folder / "forgotten"))
         except ConfigError:
             os.close(self._lock)
             raise
@@ -123,8 +127,7 @@ class Service:
         await under_way
         if self._sweeper is not None:
             self._sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
+            await asyncio.wait([self._sweeper])
         for conversation in self.conversations:
             await self._put_to_rest(conversation)
             if conversation.is_open:
@@ -142,7 +145,7 @@ class Service:
                     continue
                 alone = time.time() - conversation.used
                 if alone > settings.keep:
-                    await self.forget(conversation)
+                    await self._let_go(conversation)
                 elif alone > settings.idle:
                     await self._put_to_rest(conversation)
             resting = sorted((found for found in self.conversations if found.is_open), key=lambda found: found.used)
@@ -151,10 +154,16 @@ class Service:
             if self.sandbox_failed:
                 await self._try_sandbox()
 
+    async def _let_go(self, conversation: Conversation) -> None:
+        try:
+            await self.forget(conversation)
+        except (WorkroomError, OSError) as error:
+            _logger.warning("a conversation could not be removed: %s", error)
+
     async def _put_to_rest(self, conversation: Conversation) -> None:
         try:
             await conversation.rest()
-        except WorkroomError as error:
+        except (WorkroomError, OSError) as error:
             _logger.warning("a conversation could not be written down: %s", error)
 
     async def _try_sandbox(self) -> None:
@@ -176,8 +185,8 @@ class Service:
             runs = conversation.runs.iterdir() if conversation.runs.is_dir() else ()
             for run in [run for run in runs if read_json(run / "run.json").get("status") in (None, "running")]:
                 with contextlib.suppress(WorkroomError):
-                    used = recorded(RunDirectory.load(run).events, None).usage.total
-                    self.ledger.charge(Key(conversation.key), used)
+                    used = recorded(RunDirectory.load(run).events, self.prices)
+                    self.ledger.charge(Key(conversation.key), used.usage.total, used.cost or 0.0)
                 shutil.rmtree(run, ignore_errors=True)
             if conversation.is_empty:
                 await self.conversations.remove(conversation)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from workroom.serve.errors import ApiError, bad_request, busy, too_large
+from workroom.serve.errors import ApiError, bad_request, busy, client_gone, too_large
 from workroom.serve.exchange import Exchange
 from workroom.serve.service import Service
 from workroom.serve.settings import Key
@@ -88,7 +88,7 @@ async def limited(request: Request, limit: int) -> AsyncIterator[bytes]:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ApiError(499, "the client closed the request")
+            raise client_gone()
         yield message.get("body", b"")
         more = message.get("more_body", False)
 
@@ -180,7 +180,7 @@ class EventStream:
                 try:
                     await self._events(sender)
                 except ApiError as error:
-                    scope["workroom.facts"]["error"] = error.code or error.message
+                    scope["workroom.facts"]["error"] = error.told
                     await self._on_error(sender, error)
         finally:
             ticker.cancel()
@@ -238,7 +238,7 @@ async def listening(receive: Receive, exchange: Exchange) -> AsyncIterator[None]
             exchange.abandon()  # the server itself ends the connection
             raise
         block.uncancel()
-        raise ApiError(499, "the client closed the request") from None
+        raise client_gone() from None
     except OSError:
         exchange.abandon()
         raise

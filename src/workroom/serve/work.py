@@ -71,8 +71,28 @@ def check_model(given: Any, names: tuple[str, ...]) -> str:
 
 
 def without_tools(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body without tools that the client only offers; where it wants one to be called they stay, to be refused."""
+    """The body without tools that the client only offers, and without what other models did with them; where it wants
+    one to be called they stay, to be refused."""
     offer = ("tools", "functions", "tool_choice", "function_call")
     if any(body.get(name) not in (None, "auto", "none") for name in offer[2:]):
         return dict(body)
-    return {name: value for name, value in body.items() if name not in offer}
+    kept = {name: value for name, value in body.items() if name not in offer}
+    for name in ("messages", "input"):
+        if isinstance(kept.get(name), list):
+            kept[name] = [_without_calls(one) for one in kept[name] if not _is_of_tool(one)]
+    return kept
+
+
+def _is_of_tool(message: Any) -> bool:
+    """Whether it says nothing but what was asked of a tool, or what a tool answered."""
+    if not isinstance(message, Mapping):
+        return False
+    if message.get("role") in ("tool", "function") or message.get("type") in ("function_call", "function_call_output"):
+        return True
+    return bool(message.get("tool_calls") or message.get("function_call")) and not message.get("content")
+
+
+def _without_calls(message: Any) -> Any:
+    if not isinstance(message, Mapping):
+        return message
+    return {name: value for name, value in message.items() if name not in ("tool_calls", "function_call")}

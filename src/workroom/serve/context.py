@@ -1,0 +1,75 @@
+"""What an episode takes over from its conversation: what was said, which files go in, and what is not as it seems."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workroom.errors import SandboxError
+from workroom.sandbox.base import DOCUMENTS_DIR
+from workroom.serve.ask import Ask, Attachment, Said, fingerprint, without_links
+from workroom.serve.errors import not_found
+from workroom.serve.names import FreeNames, safe_name
+
+if TYPE_CHECKING:
+    from workroom.sandbox import Sandbox
+    from workroom.serve.conversation import Conversation
+
+_NEW = (
+    "The sandbox is a new one: what earlier messages of this chat say of files and programs was in another one, and is "
+    "gone, but for the files that the user attached."
+)
+_TAKEN_BACK = (
+    "The user has taken back messages of this chat. The sandbox does not go back: files in it may come from what was "
+    "done for messages that are gone."
+)
+
+
+def said_before(ask: Ask, conversation: "Conversation") -> list[Said]:
+    """What was said before: as the client tells it; where it leaves that to the server, after what the server knows."""
+    told = [Said(said.role, without_links(said.text)) for said in ask.history]
+    return [*conversation.history, *told] if ask.goes_on else told
+
+
+def note_for_model(ask: Ask, conversation: "Conversation") -> str:
+    """What the model has to be told where the sandbox is not as the chat says; else empty."""
+    known = conversation.history
+    if ask.goes_on:
+        return ""
+    if not known:
+        return _NEW if ask.history else ""
+    return "" if fingerprint(known) == fingerprint(ask.history[: len(known)]) else _TAKEN_BACK
+
+
+async def documents_for(
+    ask: Ask, conversation: "Conversation", box: "Sandbox"
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """The name inside of each attachment by its identity, and the contents to put in by their names.
+
+    What came with the last message is put in again where the model has removed it. Raises ApiError (404) where an
+    upload was deleted meanwhile.
+    """
+    names = dict(conversation.documents)
+    new = [one for one in ask.attachments if one.latest or one.identity not in names]
+    if not new:
+        return names, {}
+    try:
+        inside = {name for _, _, name in await box.list_files(DOCUMENTS_DIR, levels=1)}
+    except SandboxError:
+        inside = set()  # the model has removed the directory
+    return await asyncio.to_thread(_named, new, names, inside)
+
+
+def _named(
+    attachments: list[Attachment], names: dict[str, str], inside: set[str]
+) -> tuple[dict[str, str], dict[str, Any]]:
+    free = FreeNames(inside | set(names.values()))
+    contents: dict[str, Any] = {}
+    for one in attachments:
+        if names.get(one.identity) in inside | contents.keys():
+            continue
+        if isinstance(one.content, Path) and not one.content.is_file():
+            raise not_found(f"the file {one.name!r} was deleted meanwhile", "file_not_found", "file_id")
+        if one.identity not in names:
+            names[one.identity] = free.take(safe_name(one.name))
+        contents[names[one.identity]] = one.content
+    return names, contents
