@@ -12,11 +12,11 @@ async def echo(request: Request) -> Response:
     return Response(200, f"{request.method} {request.path} {request.body.decode()}".encode(), "text/plain")
 
 
-def talk(*pieces: bytes, pauses: bool = False) -> bytes:
+def talk(*pieces: bytes, pauses: bool = False, most: int = 100) -> bytes:
     """All that the server answers to the pieces, until it hangs up or has answered what it will."""
 
     async def inside() -> bytes:
-        async with HttpServer(echo) as server:
+        async with HttpServer(echo, most=most) as server:
             reader, writer = await asyncio.open_connection(HOST, server.port)
             for piece in pieces:
                 writer.write(piece)
@@ -54,9 +54,30 @@ def test_an_old_client_is_hung_up_on() -> None:
     assert talk(b"GET /a HTTP/1.0\r\n\r\n").endswith(b"GET /a ")
 
 
-def test_a_body_over_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_server, "MOST", 3)
-    assert talk(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nlong").startswith(b"HTTP/1.1 413 ")
+def test_a_body_over_the_limit_is_refused() -> None:
+    long = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nlong"
+    assert talk(long, most=3).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /a HTTP/1.1\r\nHo", b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"])
+def test_a_connection_without_a_request_is_ended(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(http_server, "_PATIENCE", 0.3)
+    assert talk(sent).startswith(b"HTTP/1.1 200") is sent.endswith(b"\r\n\r\n")
+
+
+def test_connections_beyond_what_there_is_room_for_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "_CONNECTIONS", 2)
+
+    async def inside() -> None:
+        async with HttpServer(echo) as server:
+            held = [await asyncio.open_connection(HOST, server.port) for _ in range(3)]
+            assert await asyncio.wait_for(held[2][0].read(), 30) == b""
+            held[0][1].write(b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            assert (await held[0][0].read()).endswith(b"GET /a ")
+            for _, writer in held:
+                writer.close()
+
+    asyncio.run(inside())
 
 
 def test_closing_ends_connections_and_calls_that_are_under_way() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from workroom.errors import ConfigError
 from workroom.sandbox.base import FileEntry
+from workroom.trajectory.files import MANIFEST
 
 if TYPE_CHECKING:
     from workroom.agent.limits import Prices
@@ -95,9 +96,11 @@ def result_of(directory: "RunDirectory", files: list[FileEntry]) -> RunResult:
     )
 
 
-def present_files(folder: Path) -> Iterator[FileEntry]:
+def present_files(directory: "RunDirectory") -> Iterator[FileEntry]:
     """The files that were brought out before something went wrong."""
+    folder = directory.files_dir
+    manifest = folder / str(directory.run.get("manifest", MANIFEST))
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink() and path.name != "manifest.json":
+        if path.is_file() and not path.is_symlink() and path != manifest:
             data = path.read_bytes()
             yield FileEntry(str(path.relative_to(folder)), len(data), hashlib.sha256(data).hexdigest())

@@ -153,7 +153,7 @@ class Run:
         assert self._resumption is not None
         directory = self._resumption.directory
         directory.close()
-        return result_of(directory, list(present_files(directory.files_dir)))
+        return result_of(directory, list(present_files(directory)))
 
     def request_stop(self) -> bool:
         """Ends the episode after the current step, one that is still to come before its first.
@@ -380,7 +380,7 @@ class Run:
                 raise cannot_write(self._directory.files_dir, error) from error
             self._notice(f"not all files could be brought out: {error}")
             self._directory.run["files_error"] = str(error)
-            return list(present_files(self._directory.files_dir))
+            return list(present_files(self._directory))
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
@@ -412,7 +412,7 @@ class Run:
         directory.run |= {"stop_reason": stop_reason, "error": error}
         if directory.finished is not None and status == "failed":
             directory.run["error_after_the_end"] = error  # `finish` writes the episode's own reason over `error`
-        directory.finish(list(present_files(directory.files_dir)), status=status)
+        directory.finish(list(present_files(directory)), status=status)
 
 
 async def _stamps(box: "Sandbox") -> dict[str, str]:

@@ -1,6 +1,7 @@
 """A small HTTP/1.1 server for this machine: h11 does the protocol, asyncio the sockets."""
 
 import asyncio
+import resource
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 MOST = 64 << 20  # bytes of a request's body
+_PATIENCE = 120.0  # seconds until the next request of a connection is whole
+_CONNECTIONS = 512
 _PIECE = 1 << 16
 
 
@@ -48,13 +51,16 @@ Handler = Callable[[Request], Awaitable[Response]]
 class HttpServer:
     """Answers requests with `handler`, which must not raise; it is cancelled where the client goes away meanwhile.
 
-    Listens on loopback unless another `host` is given, on a `port` that the system chooses unless one is given. Use as
-    a context manager.
+    Listens on loopback unless another `host` is given, on a `port` that the system chooses unless one is given. `most`:
+    bytes of a request's body. Connections on which no request comes are ended. Use as a context manager.
     """
 
-    def __init__(self, handler: Handler, *, host: str = HOST, port: int = 0) -> None:
+    def __init__(self, handler: Handler, *, host: str = HOST, port: int = 0, most: int = MOST) -> None:
         self.host = host
         self.port = port
+        self._most = most
+        # Of a connection for which there is no file left, asyncio would tell at length.
+        self._room = min(_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._handler = handler
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -83,7 +89,8 @@ class HttpServer:
         assert task is not None
         self._connections.add(task)
         try:
-            await _Connection(self._handler, reader, writer).serve()
+            if len(self._connections) <= self._room:
+                await _Connection(self._handler, reader, writer, self._most).serve()
         except (OSError, asyncio.CancelledError):
             return  # the client is gone, or the server closes: asyncio would report either
         finally:
@@ -96,8 +103,9 @@ class HttpServer:
 class _Connection:
     """One client's connection, request after request."""
 
-    def __init__(self, handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int) -> None:
         self._handler = handler
+        self._most = most
         self._reader = reader
         self._writer = writer
         self._http = h11.Connection(h11.SERVER)
@@ -112,12 +120,18 @@ class _Connection:
                 if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
                     return
                 self._http.start_next_cycle()
+        except TimeoutError:
+            return
         except h11.RemoteProtocolError as error:
             if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
                 await self._send(Response(error.error_status_hint, b""))
 
     async def _read(self) -> Request | None:
-        """The next request whole, None where there is no more."""
+        """The next request whole, None where there is no more. Raises TimeoutError where it does not come."""
+        async with asyncio.timeout(_PATIENCE):  # `wait_for` may swallow the cancellation by which the server ends
+            return await self._read_on()
+
+    async def _read_on(self) -> Request | None:
         head: h11.Request | None = None
         body = bytearray()
         while True:
@@ -131,7 +145,7 @@ class _Connection:
                 head = event
             elif isinstance(event, h11.Data):
                 body += event.data
-                if len(body) > MOST:
+                if len(body) > self._most:
                     raise h11.RemoteProtocolError("the body is too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             elif isinstance(event, h11.EndOfMessage) and head is not None:
                 headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}

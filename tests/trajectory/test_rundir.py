@@ -96,9 +96,13 @@ def test_a_manifest_of_the_models_own_stays(tmp_path: Path) -> None:
     run = written(tmp_path / "one")
     run.files_dir.mkdir()
     (run.files_dir / "manifest.json").write_text("mine")
-    run.finish([FileEntry("manifest.json", 4, "ab")])
+    (run.files_dir / "manifest.workroom.json").write_text("mine too")
+    own = [FileEntry("manifest.json", 4, "ab"), FileEntry("manifest.workroom.json", 8, "cd")]
+    run.finish(own)
     assert (run.files_dir / "manifest.json").read_text() == "mine"
-    assert (run.files_dir / "manifest.workroom.json").exists()
+    assert (run.files_dir / "manifest.workroom.json").read_text() == "mine too"
+    assert json.loads((run.path / "run.json").read_text())["manifest"] == "manifest.workroom-2.json"
+    assert len(list(run.files_dir.iterdir())) == 3
 
 
 def test_a_second_run_in_one_directory_refuses(tmp_path: Path) -> None:

@@ -48,6 +48,16 @@ def test_a_manifest_that_is_the_models_own_is_a_file(tmp_path: Path) -> None:
     assert [one.path for one in artefacts(tmp_path)] == ["manifest.json"]
 
 
+@pytest.mark.parametrize("content", [b"[" * 200_000, b'{"files": [{"path": "a", "size": 1, "sha256": "f0"}]}'])
+def test_a_file_like_the_runs_manifest_is_a_file(tmp_path: Path, content: bytes) -> None:
+    for name, data in (("manifest.workroom.json", content), ("a", b"a")):
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "manifest.json").write_text('{"files": [{"path": "a", "size": 1, "sha256": "true"}]}')
+    found = {one.path: one.sha256 for one in artefacts(tmp_path)}
+    assert found == {"a": "true", "manifest.workroom.json": None}
+    assert [one.sha256 for one in artefacts(tmp_path, "manifest.workroom.json")][:1] != ["true"]
+
+
 def test_a_digest_of_what_was_changed_since_is_not_told(folder: Path) -> None:
     (folder / "march.csv").write_bytes(b"longer than before" * 10)
     assert next(one for one in artefacts(folder) if one.path == "march.csv").sha256 is None
@@ -64,6 +74,9 @@ def test_links_and_devices_are_no_files(folder: Path, tmp_path: Path) -> None:
         "below/secret",
         "../run.json",
         "/etc/passwd",
+        "//etc/passwd",
+        "///etc/passwd",
+        "//",
         "report/../../run.json",
         "pipe",
         "report",

@@ -192,6 +192,19 @@ def test_a_page_keeps_to_its_size(tmp_path: Path) -> None:
     assert not (tmp_path / "none.html").exists()
 
 
+def test_an_attempt_that_leads_out_of_the_bench_is_left_out(tmp_path: Path) -> None:
+    with benches.made(tmp_path / "bench", benches.sums(2)) as bench:
+        for number in range(2):
+            key = benches.finish(bench, f"sum-{number}", "sandbox", 1.0)
+            place = benches.with_run(bench, key)
+            if number:
+                place.rename(tmp_path / "elsewhere")
+                place.symlink_to(tmp_path / "elsewhere")
+    page = bench_page.write(tmp_path / "bench", tmp_path / "page.html").read_bytes()
+    assert b"chunk-a0/index" in page
+    assert b"chunk-a1/index" not in page
+
+
 def test_a_folder_of_runs_is_a_list_that_opens_each(tmp_path: Path, open_page: Open) -> None:
     from tests.view import runs
 

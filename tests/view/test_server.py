@@ -82,7 +82,9 @@ def test_files_come_whole_or_in_part_and_shut_off(run: Path) -> None:
     with served(run) as address:
         status, headers, body = ask(address, "/files/clip.bin")
         assert (status, body) == (200, bytes(range(100)))
-        assert headers["Content-Security-Policy"].startswith("sandbox allow-scripts; default-src 'unsafe-inline'")
+        assert headers["Content-Security-Policy"].startswith("sandbox; default-src 'unsafe-inline'")
+        framed = ask(address, "/files/page.html", Sec_Fetch_Dest="iframe")[1]
+        assert framed["Content-Security-Policy"].startswith("sandbox allow-scripts; default-src 'unsafe-inline'")
         assert headers["X-Content-Type-Options"] == "nosniff"
         for asked, told, part in (
             ("bytes=10-19", "bytes 10-19/100", bytes(range(10, 20))),
@@ -108,6 +110,9 @@ def test_files_come_whole_or_in_part_and_shut_off(run: Path) -> None:
         "/files/..%2frun.json",
         "/files//etc/passwd",
         "/files/%2Fetc%2Fpasswd",
+        "/files///etc/passwd",
+        "/files/%2F%2Fetc%2Fpasswd",
+        "/files/%2f/etc/hostname",
         "/files/link",
         "/files/out/passwd",
         "/files/%00",
@@ -144,12 +149,15 @@ def test_what_has_not_changed_is_not_sent_again(run: Path) -> None:
 def test_an_html_artefact_runs_shut_off(run: Path, open_page: Open) -> None:
     with served(run) as address:
         alone = open_page(f"{address}files/page.html")
-        expect(alone.page.locator("body[data-fetched='0']")).to_be_attached()  # it runs, and reaches nothing
-        assert alone.page.evaluate("origin") == "null"
+        expect(alone.page.locator("#p")).to_have_text("quiet")
+        assert alone.page.evaluate("[origin, document.body.dataset.ran]") == ["null", None]  # by itself it runs nothing
         seen = open_page(address)
         seen.page.locator("details.file", has_text="page.html").evaluate("one => (one.open = true)")
         seen.page.get_by_role("button", name="Show page.html").click()
         frame = seen.page.frame_locator("iframe")
+        expect(frame.locator("#p")).to_have_text("quiet")
+        expect(frame.locator("body[data-ran]")).to_have_count(0)
+        seen.page.get_by_role("button", name="Run the scripts of page.html").click()
         expect(frame.locator("body[data-ran='1'][data-fetched='0']")).to_be_attached()
         expect(frame.locator("#p")).to_have_text("quiet")
         assert frame.locator("html").evaluate("() => [origin, document.title]") == ["null", "refused"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,48 @@ def test_where_there_is_no_run(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="there is no run in"):
             run_page.write(place, tmp_path / "page.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_is_not_replaced_by_the_page(run: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="no regular file"):
+        run_page.write(run, tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("name", ["files", "events.jsonl", "run.json"])
+def test_a_run_out_of_which_a_link_leads_is_not_shown(run: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(run, tmp_path / "copy")
+    shutil.copytree(run, tmp_path / "elsewhere")
+    place = tmp_path / "copy" / name
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    place.symlink_to(tmp_path / "elsewhere" / name)
+    with pytest.raises(ConfigError, match=f"{name} is a link"):
+        run_page.write(tmp_path / "copy", tmp_path / "page.html")
+
+
+def test_what_is_no_file_is_not_waited_for(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "copy")
+    (tmp_path / "copy" / "run.json").unlink()
+    os.mkfifo(tmp_path / "copy" / "run.json")
+    os.mkfifo(tmp_path / "copy" / "files" / "manifest.workroom.json")
+    (tmp_path / "copy" / "files" / "manifest.json").write_text("[" * 200_000)
+    assert "manifest.json" in [one.path for one in run_page.RunSource(tmp_path / "copy").files]
+
+
+def test_a_torn_line_that_a_resumption_cut_off_is_read_anew(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "copy")
+    log = tmp_path / "copy" / "events.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[:3]) + lines[3][:5])
+    (tmp_path / "copy" / "run.json").unlink()
+    source = run_page.RunSource(tmp_path / "copy")
+    assert source.turns.damaged == 1
+    assert not source.advance()
+    log.write_bytes(b"".join(lines))
+    assert source.advance()
+    assert source.turns.damaged == 0
+    assert [row.record() for row in source.turns.rows] == [row.record() for row in run_page.RunSource(run).turns.rows]
 
 
 def test_a_target_that_cannot_be_written(run: Path, tmp_path: Path) -> None:

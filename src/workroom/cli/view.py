@@ -22,7 +22,11 @@ def view_verb(directory: Path, out: Path | None, max_size: str, screen: Screen) 
     most = parse_size(max_size)
     _check(directory)
     target = out or directory / "view.html"
-    if target.is_dir():
+    try:
+        is_directory = target.is_dir()
+    except OSError as error:
+        raise ConfigError(f"cannot write {str(target)[:100]}: {error.strerror}; choose another with -o FILE") from error
+    if is_directory:
         raise ConfigError(f"{target} is a directory: name a file with -o FILE.html")
 
     def progress(done: int, total: int) -> None:

@@ -123,7 +123,8 @@ async def _drain(receive: Receive, left: int, limit: int) -> None:
 
 async def _patient(receive: Receive) -> Message:
     try:
-        return await asyncio.wait_for(receive(), _SLOWEST)
+        async with asyncio.timeout(_SLOWEST):
+            return await receive()
     except TimeoutError:
         raise ApiError(408, f"nothing of the body came for {_SLOWEST:.0f} s", code="request_timeout") from None
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from workroom.errors import WorkroomError
 
+MANIFEST = "manifest.json"  # of the files of a run, where the model has left none of that name
 _encode = json.JSONEncoder(ensure_ascii=True, allow_nan=False).encode
 
 

@@ -1,9 +1,11 @@
 """Reading what a run left, however it ended."""
 
+import errno
 import json
 import os
+import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pydantic import ValidationError
 
@@ -67,12 +69,23 @@ def answers(history: "list[Event]", place: int) -> "dict[str, ToolFinished]":
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object, empty where the file is missing or damaged."""
+    """A JSON object, empty where the file is missing or damaged, or is none that could be read to its end."""
     try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        with open_regular(path) as file:
+            value = json.load(file)
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """The file, opened for reading. Raises OSError also for what is no regular file: reading a pipe would wait for
+    ever, reading some devices would never end."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return file
 
 
 def whole_text(text: str) -> str:

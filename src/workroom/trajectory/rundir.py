@@ -14,13 +14,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import workroom
 from workroom.errors import ConfigError
 from workroom.redaction import Redactor
-from workroom.trajectory.files import cannot_write, replace_file, to_json
+from workroom.trajectory.files import MANIFEST, cannot_write, replace_file, to_json
 from workroom.trajectory.reader import kept, parse_events, read_json, whole_lines
 
 if TYPE_CHECKING:
@@ -194,7 +195,8 @@ class RunDirectory:
                 "tools": end.tool_seconds,
             }
         if entries:
-            replace_file(self._manifest(), to_json({"files": entries}, indent=2).encode() + b"\n")
+            manifest = self._manifest({entry.path for entry in cleaned})
+            replace_file(manifest, to_json({"files": entries}, indent=2).encode() + b"\n")
         self.write_trajectory()
         self.run |= {"files": len(entries), "finished": time.time()}
         self.run["status"] = status or _status(end)
@@ -253,11 +255,13 @@ class RunDirectory:
         except OSError as error:
             raise cannot_write(self.path / "events.jsonl", error) from error
 
-    def _manifest(self) -> Path:
-        """The model may have left a file of that name itself; it stays."""
-        taken = (self.files_dir / "manifest.json").exists() and not self.run.get("files")
+    def _manifest(self, taken: set[str]) -> Path:
+        """Where it goes. The model may have left files of such names itself; they stay, and `run.json` says which one
+        is ours."""
+        names = chain((MANIFEST, "manifest.workroom.json"), (f"manifest.workroom-{number}.json" for number in count(2)))
+        self.run["manifest"] = next(name for name in names if name not in taken)
         self.files_dir.mkdir(exist_ok=True)
-        return self.files_dir / ("manifest.workroom.json" if taken else "manifest.json")
+        return self.files_dir / str(self.run["manifest"])
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -11,14 +12,15 @@ from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final
 
-from workroom.trajectory.reader import read_json
+from workroom.trajectory.files import MANIFEST
+from workroom.trajectory.reader import open_regular
 
 EACH: Final = 25 << 20  # bytes of a file that goes into a page
 ALL: Final = 100 << 20  # bytes of all of them
 _MOST = 5000  # files that are listed
 _MOST_STYLES = 400  # of all HTML files together; the policy in the head has a hash for each
 _LARGEST_STYLED = 4 << 20  # bytes of an HTML file whose styles are looked for
-_MANIFESTS = ("manifest.workroom.json", "manifest.json")  # the first where the model left a second one itself
+_LARGEST_MANIFEST = 16 << 20  # bytes
 _TYPES = {
     "image": {
         "png": "image/png",
@@ -63,16 +65,19 @@ class Artefact:
     embedded: bool = False
 
 
-def artefacts(folder: Path) -> list[Artefact]:
-    """The regular files below a folder, by path. Links are not followed, and what is no file is left out."""
-    own, listed = _manifest(folder)
+def artefacts(folder: Path, manifest: str = MANIFEST) -> list[Artefact]:
+    """The regular files below a folder, by path. Links are not followed, and what is no file is left out.
+
+    `manifest`: the run's own, which has their digests. The model may have left others that look like it.
+    """
+    listed = _listed(folder, manifest)
     found = []
     for path in _regular_files(folder):
         name = path.relative_to(folder).as_posix()
-        if name == own:
+        if name == manifest and listed is not None:
             continue
         size = path.lstat().st_size
-        told = listed.get(name)
+        told = (listed or {}).get(name)
         kind, media_type = _kind(path)
         found.append(Artefact(name, size, told[1] if told and told[0] == size else None, kind, media_type))
         if len(found) == _MOST:
@@ -94,7 +99,7 @@ def open_artefact(folder: Path, path: str) -> BinaryIO:
     """A file below the folder, opened for reading. Raises OSError where there is none, where a link or anything that
     is no regular file is in the way, or where the path leads out: the folder is whatever its maker wanted it to be."""
     parts = PurePosixPath(path).parts
-    if not parts or any(part in ("/", "..") for part in parts) or "\0" in path:
+    if not parts or path.startswith("/") or ".." in parts or "\0" in path:
         raise FileNotFoundError(path)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     for number, part in enumerate(parts, 1):
@@ -180,14 +185,14 @@ class _Styles(HTMLParser):
         self._text = None
 
 
-def _manifest(folder: Path) -> tuple[str | None, dict[str, tuple[int, str]]]:
-    """The name of the run's manifest, and what it says: size and SHA-256 by path. None and nothing without one."""
-    for name in _MANIFESTS:
-        entries = read_json(folder / name).get("files")
-        if isinstance(entries, list):
-            told = [entry for entry in entries if isinstance(entry, dict) and _is_told(entry)]
-            return name, {entry["path"]: (entry["size"], entry["sha256"]) for entry in told}
-    return None, {}
+def _listed(folder: Path, manifest: str) -> dict[str, tuple[int, str]] | None:
+    """What the manifest says: size and SHA-256 by path. None without one."""
+    try:
+        entries = json.loads(read_artefact(folder, manifest, _LARGEST_MANIFEST) or b"{}")["files"]
+        told = [entry for entry in entries if isinstance(entry, dict) and _is_told(entry)]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
+    return {entry["path"]: (entry["size"], entry["sha256"]) for entry in told}
 
 
 def _is_told(entry: dict[str, Any]) -> bool:
@@ -210,7 +215,7 @@ def _kind(path: Path) -> tuple[str, str]:
     if known is not None:
         return known
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             beginning = file.read(4096)
     except OSError:
         return "other", "application/octet-stream"

@@ -113,16 +113,16 @@ def _conversation(source: Source, number: int, left: int) -> bytes | None:
     try:
         if (place / "events.jsonl").stat().st_size > _PACKED * 8 * max(left, 0):
             return None
-        run = RunSource(place, each=left, total=left)
+        run = RunSource(place, root=source.directory, each=left, total=left)
+        parts = []
+        told = to_json({**run.index(), "live": False}).encode()
+        for name, data in (("index", told), *run.chunks()):
+            parts.append(b"".join(element(f"a{number}/{name}", data)))
+            left -= len(parts[-1])
+            if left < 0:
+                return None
     except (OSError, ConfigError):
         return None
-    parts = []
-    told = to_json({**run.index(), "live": False}).encode()
-    for name, data in (("index", told), *run.chunks()):
-        parts.append(b"".join(element(f"a{number}/{name}", data)))
-        left -= len(parts[-1])
-        if left < 0:
-            return None
     return b"".join(parts)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from workroom.errors import ConfigError
+from workroom.trajectory.files import MANIFEST
 from workroom.trajectory.reader import read_json, whole_text
 from workroom.view.artefacts import ALL, EACH, Artefact, artefacts, read_artefact, style_sources, within
 from workroom.view.page import assemble
@@ -30,11 +31,13 @@ _SETTINGS = ("network", "image", "style", "temperature", "seed", "tool_protocol"
 class RunSource:
     """A run as data of a page. It may go on meanwhile: `advance` reads what is new.
 
-    Raises ConfigError where there is no run, or it cannot be read.
+    `root`: what is shown in all, out of which nothing may lead. Raises ConfigError where there is no run, where it
+    cannot be read, or is elsewhere.
     """
 
-    def __init__(self, directory: Path, *, each: int = EACH, total: int = ALL) -> None:
+    def __init__(self, directory: Path, *, root: Path | None = None, each: int = EACH, total: int = ALL) -> None:
         self.directory = directory
+        self._root = (root or directory).resolve()
         self.turns = Turns(directory / "events.jsonl")
         self._each, self._total = each, total
         self._run: dict[str, Any] = {}
@@ -45,6 +48,9 @@ class RunSource:
     def advance(self) -> bool:
         """Reads what is new, and says whether anything is."""
         before = self._run, self.alive
+        for path in (self.turns.log, self.directory / "run.json", self.files_dir):
+            if not path.resolve().is_relative_to(self._root) or path.is_symlink():
+                raise ConfigError(f"{path} is a link, or leads out of {self._root}: a run that is shown has none")
         if not self.turns.log.is_file():
             raise ConfigError(f"there is no run in {self.directory} (no events.jsonl); name the directory of a run")
         try:
@@ -57,7 +63,9 @@ class RunSource:
             raise ConfigError(f"the run in {self.directory} cannot be read: {error.strerror} (events.jsonl)") from error
         changed = (self._run, self.alive) != before
         if changed or not self.alive:
-            self._files = within(artefacts(self.files_dir), self._each, self._total)
+            name = self._run.get("manifest")
+            found = artefacts(self.files_dir, name if isinstance(name, str) else MANIFEST)
+            self._files = within(found, self._each, self._total)
         return grown or changed
 
     @property
@@ -199,6 +207,8 @@ def write_pieces(target: Path, pieces: Iterable[bytes]) -> Path:
     """
     temporary = target.with_name(f"{target.name}.tmp.{os.getpid()}")
     try:
+        if target.exists() and not (target.is_file() or target.is_dir()):  # the page would take a device's place
+            raise ConfigError(f"{target} is no regular file: name one with -o FILE.html")
         with temporary.open("wb") as file:
             for piece in pieces:
                 file.write(piece)

@@ -39,14 +39,16 @@ PORT: Final = 8765
 _PORTS = 20  # tried, where none is given
 _OPEN_RUNS = 8  # of a bench, that are kept open
 _PIECE = 1 << 18
+_LARGEST_BODY = 1 << 16  # bytes: no request here needs one
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-# What a model made: its scripts run, in an origin that nothing else has, and reach nothing.
-_SHUT_OFF = "sandbox allow-scripts; default-src 'unsafe-inline' data: blob:; form-action 'none'; frame-ancestors 'self'"
+# What a model made. In a frame of the page that asks for it, its scripts run, in an origin that nothing else has.
+_SHUT_OFF = "sandbox; default-src 'unsafe-inline' data: blob:; form-action 'none'; frame-ancestors 'self'"
+_IN_FRAME = _SHUT_OFF.replace("sandbox;", "sandbox allow-scripts;")
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _logger = logging.getLogger("workroom.view")
 
@@ -59,7 +61,6 @@ class ViewServer:
     """
 
     def __init__(self, directory: Path, *, host: str = "127.0.0.1", port: int | None = None) -> None:
-        self._root = directory.resolve()
         self._host = host
         self._ports = [port] if port is not None else list(range(PORT, PORT + _PORTS))
         self._run: RunSource | None = None
@@ -79,7 +80,7 @@ class ViewServer:
 
     async def __aenter__(self) -> Self:
         for port in self._ports:
-            server = HttpServer(self._answer, host=self._host, port=port)
+            server = HttpServer(self._answer, host=self._host, port=port, most=_LARGEST_BODY)
             try:
                 await server.__aenter__()
             except OSError as error:
@@ -88,6 +89,8 @@ class ViewServer:
                         f"cannot listen on {self._host}, port {port}: {error.strerror or error}; choose another with "
                         "--port or --host"
                     ) from error
+            except UnicodeError as error:
+                raise ConfigError(f"{self._host[:100]!r} is no name of a host") from error
             except OverflowError as error:
                 raise ConfigError(f"there is no port {port}: choose one from 0 to 65535") from error
             else:
@@ -162,7 +165,7 @@ class ViewServer:
                 return _json(run.index(min(after, len(run.turns.rows))), request)
             case ["chunk", name]:
                 return Response(200, run.chunk(name), headers=_HEADERS)
-            case ["files", *path] if run.files_dir.resolve().is_relative_to(self._root):
+            case ["files", *path]:
                 return _file(run.files_dir, "/".join(path), request)
         raise LookupError(request.path)
 
@@ -190,7 +193,7 @@ class _Bench:
         if not 0 <= number < len(self.source.rows):
             raise LookupError(number)
         if number not in self._runs:
-            self._runs[number] = RunSource(self.source.run_dir(number))
+            self._runs[number] = RunSource(self.source.run_dir(number), root=self.source.directory)
             if len(self._runs) > _OPEN_RUNS:
                 self._runs.popitem(last=False)
         self._runs.move_to_end(number)
@@ -249,7 +252,9 @@ def _file(folder: Path, path: str, request: Request) -> Response:
     """A file, or the part of it that is asked for. Raises OSError where there is none."""
     file = open_artefact(folder, path)
     size = file.seek(0, 2)
-    headers = {**_HEADERS, "Content-Security-Policy": _SHUT_OFF, "Accept-Ranges": "bytes"}
+    framed = request.headers.get("sec-fetch-dest") == "iframe"
+    policy = _IN_FRAME if framed else _SHUT_OFF
+    headers = {**_HEADERS, "Content-Security-Policy": policy, "Accept-Ranges": "bytes"}
     part = _part(request.headers.get("range"), size)
     if part is None:
         file.close()

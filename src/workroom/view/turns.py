@@ -37,6 +37,7 @@ class Turns:
 
     def __init__(self, log: Path) -> None:
         self.log = log
+        self._torn = False  # the last line has no end
         self._begin()
 
     def advance(self, *, ended: bool) -> bool:
@@ -44,7 +45,7 @@ class Turns:
         end is a damaged one. Raises OSError where the log cannot be read."""
         with self.log.open("rb") as file:
             size = file.seek(0, 2)
-            if size < self._offset:  # it was begun anew, or a torn line was cut off
+            if size < self._offset or (self._torn and size != self._offset):  # begun anew, or a torn line was cut off
                 self._begin()
             before = self._offset, self.damaged
             file.seek(self._offset)
@@ -53,6 +54,7 @@ class Turns:
                     break
                 self._take(line)
                 self._offset += len(line)
+                self._torn = not line.endswith(b"\n")
         return (self._offset, self.damaged) != before
 
     def chunk(self, name: str) -> bytes:
@@ -89,6 +91,7 @@ class Turns:
 
     def _begin(self) -> None:
         self._offset = 0
+        self._torn = False
         self.damaged = 0
         self.rows: list[Row] = []
         self.started: EpisodeStarted | None = None

@@ -95,7 +95,7 @@ async function preview(entry, source) {
       el(entry.kind, { src: await media(), controls: true, preload: "metadata", "aria-label": harmless(entry.path) }),
     );
   if (!["html", "table", "text"].includes(entry.kind)) return el("p.note", {}, "There is no preview of such a file.");
-  if (entry.kind === "html" && address) return frame(entry, { src: address, sandbox: "allow-scripts" });
+  if (entry.kind === "html" && address) return withScripts(entry, address);
   if (entry.size > TEXT) return el("p.note", {}, "It is too large for a preview.");
   const text = await (await source.file(entry)).text();
   if (entry.kind === "html") {
@@ -135,6 +135,17 @@ function quiet(text) {
   control.setAttribute("content", "off");
   parsed.head.prepend(control);
   return `<!doctype html>${parsed.documentElement.outerHTML}`;
+}
+
+/* Served HTML, whose scripts run only when asked for: no policy keeps them from every network. */
+function withScripts(entry, address) {
+  const shown = (sandbox) => frame(entry, { src: address, sandbox });
+  const place = el("div", {}, shown(""));
+  const run = button("Run its scripts", () => replace(place, shown("allow-scripts")), {
+    "aria-label": `Run the scripts of ${harmless(entry.path)}`,
+  });
+  const what = "They reach neither this page nor any file, but may tell a computer elsewhere what is in this one.";
+  return [el("p.note", {}, run, ` ${what}`), place];
 }
 
 const frame = (entry, attributes) =>
