@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 VERL := .venv-verl
 VERIFIERS := .venv-verifiers
 EXAMPLE := examples/station-logs
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/workroom
 WORKERS ?= 3 # the tests wait a lot: one more than two cores
 ECOSYSTEM := tests/integrations
 # What only the builds of torch for a GPU bring along.
@@ -86,7 +87,7 @@ test: image model browser $(VENV)/.training $(VERL)/.installed $(VERIFIERS)/.ins
 lint: install $(VENV)/.ecosystem ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --cache-dir $(CACHE)/mypy
 
 docs: image ## runs every command that README and docs show
 	$(BIN)/python -m pytest tests/test_docs.py
