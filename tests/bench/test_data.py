@@ -122,6 +122,17 @@ MISTAKES: list[tuple[Mapping[str, Any] | str, str]] = [
     (document(name="a", file="link"), "line 2: the file link of the document 'a' must lie in the folder"),
     (document(name="a", text="b", bytes=2), "line 2: the document 'a' has 1 bytes and not 2"),
     (document(name="a", text="b", sha256="0"), "line 2: the document 'a' is not the one whose `sha256` is given"),
+    ({**GOOD, "answer": True}, "line 2: `answer` must be text or a number"),
+    ({**GOOD, "answer": float("nan")}, "line 2: `answer` must be text or a number"),
+    (document(name="./.", text="b"), r"line 2: '\./\.' is no name for a document"),
+    (
+        {**GOOD, "documents": [{"name": "a", "text": ""}, {"name": "./a", "text": ""}]},
+        "line 2: two documents have the name 'a'",
+    ),
+    (
+        {**GOOD, "documents": [{"name": "a/b/c", "text": ""}, {"name": "a", "text": ""}]},
+        "line 2: the document 'a' cannot be the folder of the document 'a/b/c' as well",
+    ),
     (
         {**GOOD, "documents": [{"name": "a", "text": ""}] * 2},
         "line 2: two documents have the name 'a'",

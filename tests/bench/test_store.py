@@ -53,6 +53,27 @@ def test_a_damaged_line_costs_no_other(tmp_path: Path, line: str, caplog: pytest
     assert [", line 2 is damaged and left out" in record.getMessage() for record in caplog.records] == [True, True]
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("index.jsonl", {"seconds": "abc"}),
+        ("index.jsonl", {"suite": 1}),
+        ("index.jsonl", {"repeat": True}),
+        ("index.jsonl", {"mode": "../../../.."}),
+        ("scores.jsonl", {"reason": 5}),
+        ("scores.jsonl", {"score": "1"}),
+        ("scores.jsonl", {"mode": "a/b"}),
+    ],
+)
+def test_a_line_that_no_bench_writes_is_left_out(tmp_path: Path, name: str, change: dict[str, Any]) -> None:
+    make_bench(tmp_path / "b", {"s": {"llm": series(1.0, 0.0)}}).close()
+    path = tmp_path / "b" / name
+    first, *rest = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([json.dumps({**json.loads(first), **change}) + "\n", *rest]))
+    loaded = BenchDirectory.load(tmp_path / "b")
+    assert [key.task for key in (loaded.attempts if name == "index.jsonl" else loaded.scores)] == ["t2"]
+
+
 @pytest.mark.parametrize("name", ["index.jsonl", "scores.jsonl"])
 def test_half_a_last_line_is_cut_off_once(tmp_path: Path, name: str) -> None:
     make_bench(tmp_path / "b", {"s": {"llm": series(1.0, 0.0)}}).close()

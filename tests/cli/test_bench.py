@@ -199,6 +199,26 @@ def test_another_configuration_does_not_go_on(tmp_path: Path, change: tuple[str,
     assert "sum-0 of math has changed" in other.stderr
 
 
+def test_other_words_for_the_same_data_go_on_and_another_meta_does_not(tmp_path: Path) -> None:
+    model = script(tmp_path / "s.jsonl", "\\boxed{1}")
+    path = data(tmp_path, 1)
+    begin = ("bench", "run", "math", "-m", model, "-o", "out", "--mode", "llm", *PLAIN, "--data")
+    assert workroom(tmp_path, *begin, path).returncode == 0
+    assert workroom(tmp_path, *begin, f"{path.parent}/./{path.name}").returncode == 0
+    path.write_text(json.dumps({**json.loads(path.read_text()), "meta": {"answer_range": [1, 2]}}) + "\n")
+    other = workroom(tmp_path, *begin, path)
+    assert other.returncode == 2
+    assert "sum-0 of math has changed" in other.stderr
+
+
+@pytest.mark.parametrize("wrong", [("bench", "run", ","), ("bench", "run", ""), ("bench", "run", "math", "--ids", ",")])
+def test_a_list_without_names_is_wrong_usage(tmp_path: Path, wrong: tuple[str, ...]) -> None:
+    done = workroom(tmp_path, *wrong, "--data", data(tmp_path, 1), "-o", "out", "--mode", "llm", *PLAIN)
+    assert done.returncode == 2
+    assert "names nothing" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_grading_again_changes_nothing_and_runs_nothing(tmp_path: Path) -> None:
     model = script(tmp_path / "s.jsonl", "\\boxed{2}")
     command = ("bench", "run", "math", "--data", data(tmp_path, 3), "-m", model, "-o", "out", "--mode", "llm", *PLAIN)

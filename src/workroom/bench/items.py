@@ -3,11 +3,12 @@
 import difflib
 import hashlib
 import json
+import math
 import posixpath
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from workroom.bench.suite import OWN_GRADER, Suite
@@ -94,7 +95,7 @@ class Item:
             if grader.startswith(_WITHOUT_ANSWER) or grader == OWN_GRADER:
                 return None
             raise self.wrong(f"`answer` is missing, and the grader {grader} needs one")
-        if isinstance(value, int | float):
+        if type(value) in (int, float) and math.isfinite(value):
             value = json.dumps(value)
         if not _is_text(value):
             raise self.wrong("`answer` must be text or a number, and not empty")
@@ -124,9 +125,14 @@ class Item:
                 raise self.wrong(f"the document {name!r} has the unknown field `{min(unknown)}`")
             if posixpath.isabs(name) or ".." in name.split("/") or "\0" in name or not posixpath.basename(name):
                 raise self.wrong(f"{name!r} is no name for a document: use a relative path without ..")
+            if (name := posixpath.normpath(name)) == ".":
+                raise self.wrong(f"{entry['name']!r} is no name for a document, but for the directory of all")
             if name in documents:
                 raise self.wrong(f"two documents have the name {name!r}")
             documents[name] = self._content(name, entry)
+        for name in documents:
+            if folder := next((part for part in map(str, PurePosixPath(name).parents) if part in documents), None):
+                raise self.wrong(f"the document {folder!r} cannot be the folder of the document {name!r} as well")
         return documents
 
     def _content(self, name: str, entry: Mapping[str, Any]) -> str | Path:

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
 
 T = TypeVar("T")
 _logger = logging.getLogger("workroom.bench")
@@ -37,9 +38,21 @@ def read_lines(path: Path, read: Callable[[dict[str, Any]], T]) -> Iterator[tupl
 
 
 def known_fields(kind: type[Any], line: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that this version has; a later one may have written more."""
-    names = {entry.name for entry in fields(kind)}
-    return {name: value for name, value in line.items() if name in names}
+    """The fields that this version has; a later one may have written more. Raises TypeError where one is of another
+    type."""
+    found = {entry.name: line[entry.name] for entry in fields(kind) if entry.name in line}
+    for entry in fields(kind):
+        if entry.name in found and not _is_of(found[entry.name], entry.type):
+            raise TypeError(f"{entry.name} is {str(found[entry.name])[:40]!r}")
+    return found
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    if isinstance(kind, UnionType):
+        return any(_is_of(value, one) for one in get_args(kind))
+    if kind in (int, float):
+        return type(value) in (int, kind)
+    return isinstance(value, get_origin(kind) or kind)
 
 
 def cut_torn_line(path: Path) -> None:

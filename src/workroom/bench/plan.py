@@ -131,16 +131,8 @@ class Plan:
         """Raises ConfigError where a suite asks otherwise than when the bench was begun, or a login is missing."""
         if "***" in (self.resolved.config.base_url or ""):
             raise ConfigError("the base URL held a login, which is not recorded: give it again with --base-url")
-        ours, theirs = self.record()["suites"], config["suites"]
-        for name in ours:
-            for key in sorted({*ours[name], *theirs[name]}):
-                was, now = theirs[name].get(key), ours[name].get(key)
-                if was != now:
-                    what = "its prompts" if key == "digest" else f"{key} was {_shown(was)} and is {_shown(now)}"
-                    raise ConfigError(
-                        f"the suite {name} has changed since the bench was begun ({what}): put it back, or begin "
-                        "another bench with -o DIR"
-                    )
+        if difference := _suite_difference(self.record()["suites"], config["suites"]):
+            raise ConfigError(f"{difference}: put it back, or begin another bench with -o DIR")
 
     @property
     def needs_sandbox(self) -> bool:
@@ -214,15 +206,28 @@ class Plan:
     def difference(self, config: Mapping[str, Any]) -> str | None:
         """What this plan would do otherwise than the bench of that `config.toml`, in words; None where nothing."""
         ours, theirs = self.record(), config
-        for part in ("bench", "run", "suites"):
+        for part in ("bench", "run"):
             before = theirs.get(part, {})
             for key in sorted({*ours[part], *before}):
-                if part == "run" and key in _CHANGEABLE:
+                # Another path to the same data is no difference: the tasks themselves are compared.
+                if (part == "run" and key in _CHANGEABLE) or (part == "bench" and key == "data"):
                     continue
                 was, now = before.get(key), ours[part].get(key)
                 if was != now:
                     return f"{key} was {_shown(was)} and is {_shown(now)}"
-        return None
+        return _suite_difference(ours["suites"], theirs.get("suites", {}))
+
+
+def _suite_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str | None:
+    """How the suites differ from those that a bench was begun with, in words; None where they do not."""
+    for name in ours:
+        before = theirs.get(name, {})
+        for key in sorted({*ours[name], *before}):
+            was, now = before.get(key), ours[name].get(key)
+            if was != now:
+                what = "its prompts" if key == "digest" else f"{key} was {_shown(was)} and is {_shown(now)}"
+                return f"the suite {name} has changed since the bench was begun ({what})"
+    return None
 
 
 def _names_suite(entry: str, suites: Mapping[str, Suite]) -> bool:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+NO_JUDGE: Final = "there is no judge"
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,4 +174,4 @@ def _check_same(bench: BenchDirectory, plan: Plan) -> None:
 def _content(task: Task) -> tuple[Any, ...]:
     """What makes the task, its documents by SHA-256."""
     documents = {name: digest_of(content) for name, content in task.documents.items()}
-    return task.prompt, task.answer, task.choices, task.grader, documents
+    return task.prompt, task.answer, task.choices, task.grader, task.domain, dict(task.meta), documents

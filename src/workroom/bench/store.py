@@ -31,6 +31,7 @@ from workroom.trajectory.files import cannot_write, replace_file, to_json
 
 PLANT_FAILURES = ("model_error", "sandbox_error")
 MAKING: Final = "config.toml.part"  # says that what is there is a bench of which the making is not finished
+_MODE = re.compile(r"[A-Za-z0-9_+-]{1,200}")  # it is the name of a folder
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 
@@ -207,9 +208,9 @@ class BenchDirectory:
 
     def _read(self) -> None:
         self.tasks = read_tasks(self.path)
-        for attempt in sound_lines(self.path / "index.jsonl", lambda line: Attempt(**known_fields(Attempt, line))):
+        for attempt in sound_lines(self.path / "index.jsonl", lambda line: Attempt(**_fields(Attempt, line))):
             self.attempts[attempt.key] = attempt
-        for score in sound_lines(self.path / "scores.jsonl", lambda line: ScoreLine(**known_fields(ScoreLine, line))):
+        for score in sound_lines(self.path / "scores.jsonl", lambda line: ScoreLine(**_fields(ScoreLine, line))):
             self.scores[score.key] = score
 
     def _check_documents(self) -> None:
@@ -242,6 +243,14 @@ class BenchDirectory:
     def _close_log(self, name: str) -> None:
         if name in self._logs:
             os.close(self._logs.pop(name))
+
+
+def _fields(kind: type[Any], line: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a line. Raises TypeError or ValueError for one that no bench has written."""
+    found = known_fields(kind, line)
+    if not _MODE.fullmatch(found.get("mode", "")):
+        raise ValueError(f"mode is {found.get('mode')!r}")
+    return found
 
 
 def plain(name: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workroom.bench.plan import JudgeSettings, Plan, Selection
+from workroom.bench.score import NO_JUDGE
 from workroom.bench.session import Bounds, begin, default_concurrency, open_engine, open_graders
 from workroom.bench.store import Attempt, BenchDirectory, ScoreLine
 from workroom.cli.screen import Screen
@@ -278,10 +279,12 @@ def _tell_end(finished: "Finished", bench: BenchDirectory, screen: Screen) -> No
     elif finished.missing:
         screen.error(f"{finished.missing:,} attempts are missing; {again}")
     elif finished.unscored:
+        without = any(line.reason == NO_JUDGE for line in bench.scores.values())
+        judge = " --judge-model MODEL" if without else ""
         screen.error(
             f"{finished.unscored:,} attempts are unscored, see report.md; failures of the plant are tried again by: "
             f"workroom bench resume {bench.path}, what the grader failed on is graded again by: "
-            f"workroom bench grade --unscored {bench.path}"
+            f"workroom bench grade --unscored{judge} {bench.path}"
         )
 
 

@@ -192,11 +192,11 @@ def run(
         "seed": seed,
     }
     selection = Selection(
-        suites=_list(suites),
+        suites=_list(suites, "SUITE"),
         arms=parse_arms(mode, arm or ()),
         repeats=repeats,
         limit=limit,
-        ids=_list(ids),
+        ids=_list(ids, "--ids"),
         shuffle=shuffle,
         data=tuple(data or ()),
         source=source,
@@ -339,5 +339,11 @@ def _bounds(calls: int | None, sandboxes: int | None, engine: str, address: str 
     return Bounds(calls, sandboxes, "ray" if engine == "ray" else "local", address)
 
 
-def _list(text: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+def _list(text: str | None, what: str) -> tuple[str, ...]:
+    """The names in a list with commas; none where nothing was given. Raises ConfigError for a list without any."""
+    from workroom.errors import ConfigError
+
+    names = tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    if text is not None and not names:
+        raise ConfigError(f"{what} names nothing: {text!r}")
+    return names

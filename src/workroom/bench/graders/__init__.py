@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from workroom.bench.graders.registry import F1_OR_JUDGE, GRADERS, OWN, is_judged, names
 from workroom.bench.graders.statement import shown
 from workroom.bench.graders.worker import Request
-from workroom.bench.score import Score
+from workroom.bench.score import NO_JUDGE, Score
 from workroom.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Graders:
         Without a judge all answers are unscored, also those: the mean would be of right answers alone.
         """
         if self._judge is None:
-            return Score(None, "there is no judge")
+            return Score(None, NO_JUDGE)
         if first := _first(suite, grader_of(suite, task)):
             score = await self._compute(suite, task, answer, first)
             if score.value == 1.0:
