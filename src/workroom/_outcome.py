@@ -1,6 +1,7 @@
 """What comes of a run: its result, its directory's name, and what is left to say of one that was cut short."""
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -52,8 +53,12 @@ def default_directory(name: str) -> Path:
         path = base if number == 1 else Path(f"{base}-{number}")
         try:
             path.mkdir(parents=True)
-        except FileExistsError:
-            continue
+        except FileExistsError as error:  # also where `runs` is a file, or a link that leads nowhere
+            if os.path.lexists(path):
+                continue
+            raise ConfigError(
+                f"cannot make {path}: {path.parent} is no directory; choose another with -o DIR"
+            ) from error
         except OSError as error:
             raise ConfigError(f"cannot make {path}: {error.strerror}; choose another with -o DIR") from error
         return path
@@ -99,8 +104,8 @@ def result_of(directory: "RunDirectory", files: list[FileEntry]) -> RunResult:
 def present_files(directory: "RunDirectory") -> Iterator[FileEntry]:
     """The files that were brought out before something went wrong."""
     folder = directory.files_dir
-    manifest = folder / str(directory.run.get("manifest", MANIFEST))
+    own = directory.run.get("manifest", MANIFEST if directory.run.get("files") else None)  # older runs do not say it
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink() and path != manifest:
+        if path.is_file() and not path.is_symlink() and str(path.relative_to(folder)) != own:
             data = path.read_bytes()
             yield FileEntry(str(path.relative_to(folder)), len(data), hashlib.sha256(data).hexdigest())

@@ -365,7 +365,7 @@ class Run:
         assert self._directory is not None
         try:
             await box.kill_all()  # what is brought out must not change meanwhile
-            shutil.rmtree(self._directory.files_dir, ignore_errors=True)  # of an earlier part of the run
+            self._directory.remove_files()  # of an earlier part of the run
             after = await _stamps(box) if before else {}
             same = {name for name, stamp in after.items() if before and before.get(name) == stamp}
             return await box.download(OUTPUT_DIR, self._directory.files_dir, but=same)

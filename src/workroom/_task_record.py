@@ -8,6 +8,7 @@ from typing import Any
 
 from workroom.errors import ConfigError
 from workroom.task import Task
+from workroom.trajectory.reader import open_regular
 
 
 def task_record(task: Task) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def _document(content: str | bytes | Path) -> dict[str, Any]:
 def _digest(path: Path) -> str | None:
     """The SHA-256 of a file, None where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, ValueError):  # a name with NUL is no name
         return None

@@ -96,7 +96,7 @@ class HttpServer:
         finally:
             self._connections.discard(task)
             writer.close()
-            with suppress(OSError):
+            with suppress(OSError, asyncio.CancelledError):  # cancelled once more where the whole loop ends
                 await writer.wait_closed()
 
 

@@ -136,6 +136,19 @@ def test_a_missing_answer_is_told_once(run_in_box: RunInBox) -> None:
     assert "Submitted" in tools(events)[1].observation
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("head -c 2000000 /dev/zero | tr '\\0' x > answer.txt", "larger than the limit"),
+        ("mkdir answer.txt", "is a directory"),
+    ],
+)
+def test_an_answer_that_cannot_be_taken_is_told_as_it_is(run_in_box: RunInBox, command: str, told: str) -> None:
+    events = play(run_in_box, Player(says(bash(command)), says(SUBMIT), says(SUBMIT)))
+    assert told in tools(events)[1].observation
+    assert end(events).answer is None
+
+
 def test_on_the_last_turn_a_missing_answer_ends_it(run_in_box: RunInBox) -> None:
     events = play(run_in_box, Player(says(SUBMIT)), limits=EpisodeLimits(max_turns=1))
     assert (end(events).stop_reason, end(events).answer) == ("submitted", None)

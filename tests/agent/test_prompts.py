@@ -126,7 +126,7 @@ def test_reminders() -> None:
             ("no_tool_call", {"cut": True, "again": True, **budget}),
             ("last_turn", {}),
             ("nearly_used", budget),
-            ("missing_answer", {}),
+            ("missing_answer", {"unreadable": ""}),
             ("repeated_call", {"count": 3}),
         ]:
             said.append(render(template, answers=answers, execution=True, read_only=False, **base, **values))
@@ -143,9 +143,19 @@ def test_reminders() -> None:
     # Where nothing can be run, or written.
     said += [render("trimmed", path=path, execution=False, **kept) for path in ("/var/x.txt", None)]
     said += [render("turns_left_out", count=12, directory=place, execution=False) for place in ("/var/x", None)]
-    said += [render("missing_answer", answers=False, read_only=True, **base)]
+    said += [
+        render("missing_answer", answers=False, read_only=True, unreadable="/testbed/answer.txt is a directory", **base)
+    ]
     said += [render("no_tool_call", cut=False, again=False, answers=True, execution=False, **base, **budget)]
-    conversation: dict[str, Any] = {**base, "chat": True, "answers": False, "again": True, "execution": True, **budget}
+    conversation: dict[str, Any] = {
+        **base,
+        "chat": True,
+        "unreadable": "",
+        "answers": False,
+        "again": True,
+        "execution": True,
+        **budget,
+    }
     said += [render("no_tool_call", cut=cut, **conversation) for cut in (False, True)]
     said += [render(name, read_only=False, **conversation) for name in ("last_turn", "nearly_used", "missing_answer")]
     said += [render("prior_left_out", count=3)]

@@ -1,6 +1,7 @@
 """The directory that a run leaves, and what is left of it when things go wrong."""
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -234,3 +235,28 @@ def test_a_full_disk_keeps_the_earlier_trajectory(tmp_path: Path) -> None:
     assert not [name for name in names(run.path) if ".tmp." in name]
     run.finish()
     assert RunDirectory.load(run.path).run["status"] == "finished"
+
+
+@pytest.mark.parametrize("name", ["files", "images", "checkpoints"])
+def test_a_run_whose_folder_is_a_link_does_not_go_on(tmp_path: Path, name: str) -> None:
+    written(tmp_path / "one").close()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "one" / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="is a link"):
+        RunDirectory.reopen(tmp_path / "one")
+
+
+def test_a_log_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    written(tmp_path / "one").close()
+    log = tmp_path / "one" / "events.jsonl"
+    log.unlink()
+    os.mkfifo(log)
+    for read in (RunDirectory.load, RunDirectory.reopen):
+        with pytest.raises(ConfigError, match="no regular file"):
+            read(tmp_path / "one")
+
+
+def test_leftovers_that_cannot_be_removed_cost_nothing(tmp_path: Path) -> None:
+    written(tmp_path / "one").close()
+    (tmp_path / "one" / "run.json.tmp.1").mkdir()
+    RunDirectory.reopen(tmp_path / "one").close()

@@ -64,6 +64,7 @@ class Episode(BaseEpisode):
         self._failing: tuple[str, str] | None = None
         self._failed = 0
         self._told: set[str] = set()  # what is said only once
+        self._unreadable = ""  # why the answer that is there cannot be taken
         self._said: str | None = None  # the last plain text, in a conversation
         self._whole = True  # every call so far was run, or will not be
         self._after: asyncio.Task[None] | None = None  # what is done after each turn, see `Agent.after_turn`
@@ -95,7 +96,9 @@ class Episode(BaseEpisode):
         try:
             async with asyncio.timeout(30):
                 data = await self.sandbox.read(ANSWER_FILE, limit=ANSWER_LIMIT)
-        except (OSError, SandboxError):  # a TimeoutError is an OSError
+        except (OSError, SandboxError) as error:  # a TimeoutError is an OSError
+            if isinstance(error, TransferError | IsADirectoryError):  # too large, or no file
+                self._unreadable = str(error) if isinstance(error, TransferError) else f"{ANSWER_FILE} is a directory"
             return self._said
         return data.decode("utf-8", "replace").strip() or self._said
 
@@ -252,6 +255,7 @@ class Episode(BaseEpisode):
         if "missing_answer" not in self._told and turns_left and await self.answer() is None:
             self._told.add("missing_answer")
             values = {"answer_file": ANSWER_FILE, "output_dir": OUTPUT_DIR, "answers": self._answers}
+            values["unreadable"] = self._unreadable
             text = render("missing_answer", **values, chat=self.agent.chat is not None, read_only=self.agent.read_only)
             return Observation(text, is_error=True, facts={"missing_answer": True})
         self.end("submitted")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from workroom.errors import ConfigError
 from workroom.inputs import collect_documents
+from workroom.trajectory.reader import open_regular
 
 if TYPE_CHECKING:
     from workroom.trajectory.rundir import RunDirectory
@@ -51,15 +52,14 @@ def _recorded(name: str, origin: Mapping[str, Any]) -> Content:
         raise ConfigError(f"the run does not tell where its document {name} came from; hand it in with -i")
     try:
         changed = _digest(Path(path)) != origin["sha256"]
-    except OSError as error:
-        raise ConfigError(
-            f"the document {name} is no longer at {path} ({error.strerror}); hand it in with -i"
-        ) from error
+    except (OSError, ValueError) as error:  # a name with NUL is no name
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"the document {name} is no longer at {path} ({why}); hand it in with -i") from error
     if changed:
         raise ConfigError(f"the document {name} ({path}) has changed since the run; hand in the one of then with -i")
     return Path(path)
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

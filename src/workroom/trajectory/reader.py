@@ -4,8 +4,9 @@ import errno
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 def load_events(path: str | os.PathLike[str]) -> "list[Event]":
     """The events of an `events.jsonl`, or of the one in a run's directory; damaged lines are left out."""
     file = Path(path)
-    return parse_events((file / "events.jsonl" if file.is_dir() else file).read_bytes())[0]
+    with open_regular(file / "events.jsonl" if file.is_dir() else file) as log:
+        return parse_events(log.read())[0]
 
 
 def parse_events(data: bytes) -> "tuple[list[Event], int]":
@@ -78,7 +80,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """The file, opened for reading. Raises OSError also for what is no regular file: reading a pipe would wait for
     ever, reading some devices would never end."""
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")

@@ -10,9 +10,10 @@ import fcntl
 import os
 import platform
 import shutil
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from itertools import chain, count
 from pathlib import Path
@@ -22,7 +23,7 @@ import workroom
 from workroom.errors import ConfigError
 from workroom.redaction import Redactor
 from workroom.trajectory.files import MANIFEST, cannot_write, replace_file, to_json
-from workroom.trajectory.reader import kept, parse_events, read_json, whole_lines
+from workroom.trajectory.reader import kept, open_regular, parse_events, read_json, whole_lines
 
 if TYPE_CHECKING:
     from workroom.sandbox.base import FileEntry
@@ -104,8 +105,12 @@ class RunDirectory:
             run = read_json(directory / "run.json")
             if not run:
                 raise ConfigError(f"the run in {directory} cannot go on: its run.json is missing or damaged")
+            for name in ("files", "images", "checkpoints"):
+                if (directory / name).is_symlink():
+                    raise ConfigError(f"{directory / name} is a link: what is written there would go elsewhere")
             for leftover in directory.glob("*.tmp.*"):
-                leftover.unlink(missing_ok=True)
+                with suppress(OSError):
+                    leftover.unlink(missing_ok=True)
             return cls(directory, run, events, damaged + (size < len(data)), _fd=fd)
 
     def set_log_aside(self) -> None:
@@ -120,7 +125,8 @@ class RunDirectory:
         """Reads what is there, also of a run that was killed. Raises ConfigError where there is no run."""
         directory = Path(path)
         try:
-            events, damaged = parse_events((directory / "events.jsonl").read_bytes())
+            with open_regular(directory / "events.jsonl") as file:
+                events, damaged = parse_events(file.read())
         except OSError as error:
             raise ConfigError(f"there is no run in {directory}: {error.strerror} (events.jsonl)") from error
         return cls(directory, read_json(directory / "run.json"), events, damaged)
@@ -129,6 +135,11 @@ class RunDirectory:
     def files_dir(self) -> Path:
         """Where the artefacts go."""
         return self.path / "files"
+
+    def remove_files(self) -> None:
+        """Removes the artefacts that are there, and the manifest among them."""
+        shutil.rmtree(self.files_dir, ignore_errors=True)
+        self.run.pop("manifest", None)
 
     @property
     def checkpoints_dir(self) -> Path:
@@ -272,6 +283,9 @@ def _locked(log: Path, flags: int = 0) -> Iterator[int]:
     except OSError as error:
         what = "cannot make a run" if flags else "there is no run"
         raise ConfigError(f"{what} in {log.parent}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise ConfigError(f"{log} is no regular file")
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield fd
