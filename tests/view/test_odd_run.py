@@ -76,6 +76,19 @@ def test_very_many_lines_of_many_edits(tmp_path: Path, open_page: Open) -> None:
     expect(first.locator(".line")).to_have_count(2000)
 
 
+def test_very_long_lines_of_edits(tmp_path: Path, open_page: Open) -> None:
+    create = {"command": "create", "path": "/x", "file_text": "\n".join(["x" * 5000] * 12)}
+    page = opened(tmp_path, open_page, *runs.turn(1, (EDITOR, create), observations=["ok"]))
+    edit = page.locator("#turn-1 pre.difference")
+    assert [len(line) for line in edit.locator(".line").all_text_contents()] == [
+        5009,
+        3009,
+    ]  # with "+added: " and its end
+    page.get_by_role("button", name="Show all of it").click()
+    expect(edit.locator(".line")).to_have_count(12)
+    assert {len(line) for line in edit.locator(".line").all_text_contents()} == {5009}
+
+
 def test_what_is_compared_in_a_row_is_bounded(tmp_path: Path, open_page: Open) -> None:
     """Two of three large edits are; of the third what went and what came is shown as a whole, until it is opened."""
     old, new = ("\n".join([kind] * 5 + ["both"] + [kind] * 1400) for kind in ("old", "new"))

@@ -3,6 +3,7 @@
 const PAIRS_COMPARED = 4_000_000; // of lines and words, for all edits of a row
 const WORDS = 500; // of a line that is compared word by word
 const SHORT = 40; // lines that are shown at first
+const ROOM = 8000; // characters that they have at most
 const LINES = 1000; // that are shown at a time after that
 
 /* How much may be compared. What would take more than is left is not: it went and came as a whole. */
@@ -64,6 +65,8 @@ const words = (line) => line.match(/[\p{L}\p{N}_]+|\s+|[^\p{L}\p{N}_\s]/gu) || [
 
 /* Two lines as steps from one to the other, [["out"|"in"|"same", text], ...]; null where they have nothing in common. */
 function wordSteps(before, after, work) {
+  work.left -= before.length + after.length; // to read them takes its time, too
+  if (work.left < 0) return null;
   const [old, fresh] = [words(before), words(after)];
   if (Math.max(old.length, fresh.length) > WORDS) return null;
   const steps = difference(old, fresh, work)
@@ -76,9 +79,9 @@ function wordSteps(before, after, work) {
   return steps.some(([kind, text]) => kind === "same" && text.trim()) ? steps : null;
 }
 
-/* The lines of a difference: {count, lines}, which makes an element of each when it is asked for. Where a line took the
-   place of another, what differs in them is marked. */
-function differenceLines(before, after, work) {
+/* The lines of a difference: {count, lines}, which makes an element of each when it is asked for, cut where `room` is used
+   up. Where a line took the place of another, what differs in them is marked. */
+function differenceLines(before, after, work, room) {
   const split = (text) => (text === "" ? [] : text.replace(/\n$/, "").split("\n"));
   const blocks = difference(split(before), split(after), work);
   function* lines() {
@@ -89,18 +92,23 @@ function differenceLines(before, after, work) {
         if (paired && !steps.has(place)) steps.set(place, wordSteps(gone[place], come[place], work));
         return steps.get(place)?.filter(([kind]) => kind !== other) || [["same", line]];
       };
-      for (const [place, line] of gone.entries()) yield differenceLine("out", marked(line, place, "in"));
-      for (const [place, line] of come.entries()) yield differenceLine("in", marked(line, place, "out"));
-      for (const line of kept) yield differenceLine("same", [["same", line]]);
+      for (const [place, line] of gone.entries()) yield differenceLine("out", marked(line, place, "in"), room);
+      for (const [place, line] of come.entries()) yield differenceLine("in", marked(line, place, "out"), room);
+      for (const line of kept) yield differenceLine("same", [["same", line]], room);
     }
   }
-  return { count: blocks.reduce((sum, one) => sum + one.gone.length + one.come.length + one.kept.length, 0), lines: lines() };
+  const count = blocks.reduce((sum, one) => sum + one.gone.length + one.come.length + one.kept.length, 0);
+  return { count, lines: lines() };
 }
 
-function differenceLine(kind, steps) {
+function differenceLine(kind, steps, room) {
   const sign = { same: " ", out: "−", in: "+" }[kind];
   const name = { same: "", out: "removed: ", in: "added: " }[kind];
-  const parts = steps.map(([step, text]) => (step === "same" ? text : el(step === "out" ? "del" : "ins", {}, text)));
+  const parts = steps.map(([step, text]) => {
+    const part = text.slice(0, between(text, Math.max(0, room.left)));
+    room.left -= text.length;
+    return step === "same" ? part : el(step === "out" ? "del" : "ins", {}, part);
+  });
   return el(
     `span.line.${kind}`,
     {},
@@ -111,24 +119,32 @@ function differenceLine(kind, steps) {
   );
 }
 
+function* asThereIs(room, lines) {
+  for (const line of lines) {
+    yield line;
+    if (room.left <= 0) return;
+  }
+}
+
 /* An edit as a block of lines, folded where there are many. `names`: of the texts before and after, see `textsOf`. */
 function editBlock(before, after, names, work) {
   const body = el("pre.difference", { role: "group", "aria-label": "difference", "data-text": names.join(" ") });
   const block = el("div.text", {}, body);
-  const { count, lines } = differenceLines(before, after, work);
-  put(body, taken(lines, SHORT));
+  const room = { left: ROOM };
+  const { count, lines } = differenceLines(before, after, work, room);
+  put(body, taken(asThereIs(room, lines), SHORT));
   block.unfold = () => {};
-  if (count <= SHORT) return block;
+  if (body.childElementCount === count && room.left >= 0) return block;
   const tools = el("div.tools");
   block.unfold = () => {
     block.unfold = () => {};
     tools.remove();
-    const all = differenceLines(before, after, effort());
+    const all = differenceLines(before, after, effort(), { left: Infinity });
     replace(body, inParts(all.lines, all.count, LINES));
   };
   put(
     tools,
-    button(`Show all ${number(count)} lines`, () => block.unfold()),
+    button(count > SHORT ? `Show all ${number(count)} lines` : "Show all of it", () => block.unfold()),
   );
   return put(block, tools);
 }
