@@ -33,6 +33,7 @@ function searcher(context, onHits) {
     const pattern = patternOf(query);
     for (let chunk = Math.floor(from / index.chunk); chunk * index.chunk < index.rows.length && alive(); chunk++) {
       const { rows } = await source.chunk(`turns-${chunk}`);
+      if (!alive()) return;
       for (const row of rows) {
         if (row.row < reached || row.row >= index.rows.length) continue;
         const texts = [];
@@ -45,7 +46,6 @@ function searcher(context, onHits) {
         if (texts.length) hits.push({ row: row.row, count: texts.reduce((sum, [, count]) => sum + count, 0), texts });
         reached = row.row + 1;
       }
-      if (!alive()) return;
       onHits(hits, false);
       await pause();
     }
