@@ -206,7 +206,7 @@ def test_values_that_nobody_would_write(tmp_path: Path) -> None:
     assert much["raw"] == many
     assert listed["raw"] == "[1]"
     assert plain["values"] == {}
-    assert rows[1]["events"][2]["facts"] == {}
+    assert rows[1]["events"][2]["facts"] == {"not_run": "constructor"}
     json.dumps(run_page.index(run))
 
 

@@ -1,6 +1,7 @@
 """The rows of a bench: what there is of each attempt, without opening its conversation."""
 
 import fcntl
+import math
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from workroom.bench.store import Attempt, BenchDirectory, Key, ScoreLine
+from workroom.errors import ConfigError
 from workroom.trajectory.reader import whole_text
 
 QUESTION = 240  # characters of a question that are in the index
@@ -80,6 +82,7 @@ class BenchRows:
         self._numbers: dict[Key, int] = {}
         self._seen: list[Any] | None = None
         self._bench = BenchDirectory.load(directory)
+        self._modes = _modes(self._bench)
         self._places: dict[tuple[str, str], int] = {}
         for suite, tasks in self._bench.tasks.items():
             for task in tasks:
@@ -89,12 +92,11 @@ class BenchRows:
 
     @property
     def title(self) -> str:
-        return f"{', '.join(self._bench.config.get('suites', {})) or 'Bench'}: {self._model()}"
+        return f"{', '.join(part(self._bench.config, 'suites')) or 'Bench'}: {self._model()}"
 
     @property
     def facts(self) -> list[tuple[str, str]]:
         config = self._bench.config
-        told = part(config, "bench")
         run = part(config, "run")
         suites = [
             f"{name} ({len(self._bench.tasks.get(name, ()))} tasks, {part(entry, '').get('repeats', '?')} repeats)"
@@ -103,7 +105,7 @@ class BenchRows:
         facts = [
             ("Suites", ", ".join(suites)),
             ("Model", self._model()),
-            ("Modes", ", ".join(map(str, told.get("arms", ())))),
+            ("Modes", ", ".join(self._modes)),
             *((name.replace("_", " ").capitalize(), _told(value)) for name, value in run.items() if name != "model"),
             ("workroom version", str(config.get("workroom", ""))),
         ]
@@ -171,11 +173,11 @@ class BenchRows:
 
     def _under_way(self) -> Iterator[Key]:
         """Attempts that have begun and are not in the index."""
-        suites, arms = part(self._bench.config, "suites"), part(self._bench.config, "bench").get("arms", ())
+        suites = part(self._bench.config, "suites")
         for suite, tasks in self._bench.tasks.items():
-            repeats = part(suites.get(suite), "").get("repeats", 1)
+            repeats = count(part(suites.get(suite), "").get("repeats", 1))
             for task in tasks:
-                for mode in arms:
+                for mode in self._modes:
                     for repeat in range(1, repeats + 1):
                         key = Key(suite, task.id, mode, repeat)
                         if key not in self._bench.attempts and self._bench.attempt_dir(key).is_dir():
@@ -205,12 +207,20 @@ def _finished(attempt: Attempt, score: ScoreLine | None) -> dict[str, Any]:
         "score": score.score if score else None,
         "reason": shortened(score.reason if score else attempt.error or "not graded yet", REASON),
         "stop": attempt.stop_reason,
-        "turns": attempt.turns,
+        "turns": count(attempt.turns),
         "tokens_in": count(attempt.usage.get("prompt")),
         "tokens_out": count(attempt.usage.get("completion")),
-        "seconds": attempt.seconds,
-        "cost": attempt.cost,
+        "seconds": number_of(attempt.seconds),
+        "cost": None if attempt.cost is None else number_of(attempt.cost),
     }
+
+
+def _modes(bench: BenchDirectory) -> list[str]:
+    """The modes that are compared. Raises ConfigError where the bench does not name them."""
+    told = part(bench.config, "bench").get("arms", [])
+    if not isinstance(told, list) or not all(isinstance(mode, str) for mode in told):
+        raise ConfigError(f"{bench.path / 'config.toml'}: bench.arms must be a list of modes")
+    return told
 
 
 def _cut_short(row: Row) -> Row:
@@ -234,7 +244,13 @@ def count(value: Any) -> int:
 
 
 def number_of(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+    """The value as a finite number, 0 where it is none."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return 0.0
+    try:
+        return float(value) if math.isfinite(value) else 0.0
+    except OverflowError:  # whole, and larger than any number that is not
+        return 0.0
 
 
 def mark(path: Path) -> tuple[int, int, int] | None:

@@ -42,11 +42,9 @@ class Cutter:
         return cut(text, f"text-{self._place}-{len(self.long) - 1}")
 
     def value(self, value: Any) -> Any:
-        """A JSON value with the texts in it cut; one that is large without a long text becomes a text."""
-        if isinstance(value, str):
-            return self.text(value)
-        written = json.dumps(value, ensure_ascii=False)
-        return value if len(written) <= LONG else self.text(written)
+        """A JSON value as a text, or what stands for a long one. No object of a model's making is left one, as it could
+        look like what stands for a text."""
+        return self.text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
     def picture(self, number: int, media_type: str, data: str) -> dict[str, Any]:
         """What stands for the `number`-th picture of the event. `bytes`: its size."""
@@ -63,15 +61,15 @@ def shown_event(event: "Event", cutter: Cutter) -> dict[str, Any]:
     shown |= {name: cutter.text(value) for name, value in shown.items() if isinstance(value, str)}
     if event.type == "episode_started":
         shown["messages"] = [
-            {"role": str(message.get("role", ""))[:_NAME], "content": cutter.value(message.get("content", ""))}
+            {"role": _name(message.get("role")), "content": cutter.value(message.get("content") or "")}
             for message in event.messages
             if not _deep(message)
         ]
-        shown["tools"] = [str(tool.get("function", tool).get("name", ""))[:_NAME] for tool in event.tools]
+        shown["tools"] = [_name(_function(tool).get("name")) for tool in event.tools]
     elif event.type == "assistant":
         shown["calls"] = [_call(call, cutter) for call in event.calls]
     elif event.type == "tool":
-        shown["facts"] = {} if _deep(event.facts) else cutter.value(event.facts)
+        shown["facts"] = _facts(event.facts)
         shown["images"] = [
             cutter.picture(number, picture.media_type, picture.data) for number, picture in enumerate(event.images)
         ]
@@ -103,6 +101,23 @@ def first_line(text: str | None) -> str:
     return ""
 
 
+def _name(value: Any) -> str:
+    return value[:_NAME] if isinstance(value, str) else ""
+
+
+def _function(tool: dict[str, Any]) -> dict[str, Any]:
+    """What is told of a tool, within `function` or without it."""
+    function = tool.get("function")
+    return function if isinstance(function, dict) else tool
+
+
+def _facts(facts: dict[str, Any]) -> dict[str, Any]:
+    """What a page tells of a result, as far as it is what it should be."""
+    told = {name: facts.get(name) for name in ("exit_code", "timed_out", "not_run")}
+    kept = {name: value for name, value in told.items() if isinstance(value, bool | int)}
+    return kept | ({"not_run": reason} if (reason := _name(told["not_run"])) else {})
+
+
 def _deep(value: Any) -> bool:
     """Whether lists and objects are nested more deeply than anybody would write them."""
     level = [value]
@@ -119,9 +134,13 @@ def _deep(value: Any) -> bool:
 
 
 def _call(call: "Call", cutter: Cutter) -> dict[str, Any]:
-    """A call with its arguments by name, or as the text that they are where they are no JSON object or very many."""
+    """A call with its arguments by name, or as the text that they are where they are no JSON object or very many.
+
+    Arguments that are null are left out.
+    """
     shown: dict[str, Any] = {"id": cutter.text(call.id), "name": call.name[:_NAME]}
     values = given(call.arguments)
     if values is None or len(values) > _ARGUMENTS:
         return shown | {"raw": cutter.text(call.arguments)}
-    return shown | {"values": {name[:_NAME]: cutter.value(value) for name, value in values.items()}}
+    told = {name: value for name, value in values.items() if value is not None}
+    return shown | {"values": {name[:_NAME]: cutter.value(value) for name, value in told.items()}}

@@ -5,13 +5,12 @@ function renderAttempt(root, row, bench) {
   const comparison = el("div.comparison");
   const about = el("section", { "aria-label": "Task" });
   const talk = el("div.conversation", {}, el("p.note", {}, "Opening …"));
-  const title = bench.several === null ? row.task : `${row.task}`;
   replace(
     root,
     el(
       "header.attempt-head",
       {},
-      el("h2", { tabindex: "-1" }, title),
+      el("h2", { tabindex: "-1" }, row.task),
       el("div.tools", {}, button("Previous", () => bench.step(-1)), button("Next", () => bench.step(1)), button("Copy link", () => copy(location.href, "Link")), button("Close", () => bench.close(), { "aria-label": "Close this attempt" })),
     ),
     about,
@@ -33,7 +32,7 @@ function renderAttempt(root, row, bench) {
     if (!open || turn !== begun) return;
     const own = found[others.findIndex((other) => other.number === row.number)];
     if (own) renew(about, aboutTask(own, row));
-    replace(comparison, bench.several === null ? own?.error && el("p.note.bad", {}, own.error) : sideBySide(others, found, row, bench));
+    replace(comparison, bench.isFolder() ? own?.error && el("p.note.bad", {}, own.error) : sideBySide(others, found, row, bench));
   }
   compare();
   bench
@@ -55,7 +54,7 @@ function aboutTask(told, row) {
     el("p.facts", {}, [row.suite, told.grader && `graded by ${told.grader}`].filter(Boolean).join(" · ")),
     prose("Question", told.question, 10),
     told.choices?.length ? el("ol.choices", { type: "A" }, told.choices.map((choice) => el("li", {}, String(choice)))) : null,
-    told.documents?.length ? el("details", {}, el("summary", {}, `${number(told.documents.length)} documents`), el("ul.documents", {}, inParts(told.documents.map((name) => el("li", {}, name)), 100))) : null,
+    told.documents?.length ? el("details", {}, el("summary", {}, `${number(told.documents.length)} documents`), el("ul.documents", {}, inParts(each(told.documents, (name) => el("li", {}, name)), told.documents.length, LISTED))) : null,
     prose("Reference answer", answer, 4),
   );
 }

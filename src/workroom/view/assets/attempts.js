@@ -2,7 +2,7 @@
 
 const ROW = 34; // pixels, as in bench.css
 const BEYOND = 12; // rows above and below those in sight
-const STATES = { running: "under way", killed: "Cut short" };
+const STATES = { __proto__: null, running: "under way", killed: "Cut short" };
 const stopText = (reason) => STATES[reason] || reasonText(reason) || "–";
 
 /* What a score is. */
@@ -13,7 +13,7 @@ function verdictOf(row) {
 const VERDICTS = { right: "good", wrong: "bad", partial: "going", running: "going", unscored: "" };
 const points = (score) => (score === null ? "–" : score === 1 ? "1" : score === 0 ? "0" : score.toFixed(2));
 const scoreChip = (row) => el(`span.chip${VERDICTS[verdictOf(row)] && `.${VERDICTS[verdictOf(row)]}`}`, { title: verdictOf(row) }, points(row.score), el("span.unseen", {}, ` ${verdictOf(row)}`));
-const money = (cost) => (cost === null || cost === undefined ? "–" : `$${cost.toFixed(cost < 1 ? 4 : 2)}`);
+const money = (cost) => (typeof cost !== "number" ? "–" : `$${cost.toFixed(cost < 1 ? 4 : 2)}`);
 const signed = (value) => (value === null ? "–" : value === 0 ? "0" : `${value > 0 ? "+" : "−"}${Math.abs(value).toFixed(Number.isInteger(value) ? 0 : 2)}`);
 
 const classesOf = (column) => ["figure", "spare"].filter((name) => column[name]).map((name) => `.${name}`).join("");

@@ -41,19 +41,48 @@ function button(label, action, attributes) {
   return el("button", { type: "button", click: action, ...attributes }, label);
 }
 
-/* The first of very many elements, with a button that shows more of them. */
-function inParts(elements, most) {
-  let count = Math.min(most, elements.length);
-  const more = button("", () => {
-    more.before(...elements.slice(count, count + most));
-    count += most;
-    tell();
-  });
-  const tell = () =>
-    count < elements.length ? replace(more, `Show more: ${number(elements.length - count)} are left`) : more.remove();
-  if (count === elements.length) return elements;
+/* What `make` makes of each item, when it is asked for. */
+function* each(items, make) {
+  for (const item of items) yield make(item);
+}
+
+/* The next ones of an iterator. */
+function taken(iterator, most) {
+  const found = [];
+  for (let next; found.length < most && !(next = iterator.next()).done; ) found.push(next.value);
+  return found;
+}
+
+/* The first of very many elements, with a button that shows more of them, which are made then. `elements`: an iterator
+   of `count` of them. */
+function inParts(elements, count, most) {
+  let left = count;
+  const next = () => {
+    left -= most;
+    return taken(elements, most);
+  };
+  const more = button(
+    "",
+    () => {
+      more.before(...put(document.createDocumentFragment(), next()).childNodes);
+      tell();
+    },
+    { class: "more" },
+  );
+  const tell = () => (left > 0 ? replace(more, `Show more: ${number(left)} are left`) : more.remove());
+  const first = next();
+  if (left <= 0) return first;
   tell();
-  return [...elements.slice(0, count), more];
+  return [...first, more];
+}
+
+/* What `make` gives, or a note where it fails: what cannot be shown costs nothing beside it. */
+function guarded(make) {
+  try {
+    return make();
+  } catch (error) {
+    return el("p.note.bad", {}, `This cannot be shown: ${error.message}`);
+  }
 }
 
 /* New children in the place of the old ones; what was opened stays open, and the focus where it was. */

@@ -16,7 +16,7 @@ const COLOURED = 20_000; // characters
 function paintBash(text) {
   const fragment = document.createDocumentFragment();
   let from = 0;
-  for (const found of text.slice(0, COLOURED).matchAll(TOKENS)) {
+  for (const found of text.slice(0, between(text, COLOURED)).matchAll(TOKENS)) {
     if (found.index > from) fragment.append(shown(text.slice(from, found.index)));
     const kind = Object.keys(found.groups).find((name) => found.groups[name] !== undefined);
     fragment.append(el(`span.${kind}`, {}, found[0]));

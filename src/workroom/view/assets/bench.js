@@ -1,6 +1,6 @@
 // The page of a bench, or of a folder with runs. What is chosen is kept in the fragment of the address.
 
-const PAIRS = { "": "All pairs", second: "Only second right", first: "Only first right", both: "Both right", neither: "Neither right" };
+const PAIRS = { __proto__: null, "": "All pairs", second: "Only second right", first: "Only first right", both: "Both right", neither: "Neither right" };
 const FIELDS = ["place", "mode", "repeat", "score", "reason", "stop", "turns", "tokensIn", "tokensOut", "seconds", "cost"];
 
 const chosen = () => new URLSearchParams(location.hash.slice(1));
@@ -58,7 +58,7 @@ async function startBench() {
   const questions = index.questions;
   const rows = index.rows.map((record, number) => rowOf(record, number, questions));
   const names = (list) => [...new Set(list)];
-  const isFolder = () => rows.every((row) => row.suite === "");
+  const isFolder = () => !questions.some(([suite]) => suite);
   const several = () => (isFolder() ? null : names(rows.map((row) => row.suite)).length > 1);
   const modes = () => names(rows.map((row) => row.mode)).sort((one, other) => (one !== "llm") - (other !== "llm"));
   const count = el("p.facts", { role: "status" });
@@ -87,7 +87,7 @@ async function startBench() {
     source: source.attempt,
     served: Boolean(source.poll),
     live: () => index.live,
-    several: several(),
+    isFolder,
     link,
     address,
     close: () => go({ attempt: "", turn: "" }, true),
@@ -202,6 +202,12 @@ async function startBench() {
 /* Asks for what is new: each second while somebody is at work on it, else now and then. */
 async function followBench(source, rows, questions, live, { head, look, opened }) {
   const { index } = source;
+  const tell = () => {
+    const busy = rows.filter((row) => row.stop === "running").length;
+    const text = index.live ? `Live: ${number(rows.length - busy)} finished, ${number(busy)} under way` : "";
+    live.hidden = !index.live;
+    if (live.textContent !== text) replace(live, text);
+  };
   for (;;) {
     await pause(index.live ? 1000 : 5000);
     let fresh;
@@ -213,15 +219,16 @@ async function followBench(source, rows, questions, live, { head, look, opened }
       replace(live, "The server does not answer");
       continue;
     }
-    live.hidden = !index.live;
-    if (fresh === null) continue;
+    if (fresh === null) {
+      tell();
+      continue;
+    }
     Object.assign(questions, fresh.questions);
     const changed = fresh.numbers || fresh.rows.map((_, number) => number);
     fresh.rows.forEach((record, place) => (rows[changed[place]] = rowOf(record, changed[place], questions)));
     const facts = JSON.stringify([index.facts, index.tables, index.plots]);
     Object.assign(index, { ...fresh, questions: undefined, rows: undefined });
-    live.hidden = !index.live;
-    replace(live, index.live ? `Live: ${number(rows.filter((row) => row.stop !== "running").length)} finished, ${number(rows.filter((row) => row.stop === "running").length)} under way` : "");
+    tell();
     if (facts !== JSON.stringify([index.facts, index.tables, index.plots])) benchHead(head, index, source);
     if (!changed.length) continue;
     look();

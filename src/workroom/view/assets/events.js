@@ -23,8 +23,14 @@ function rowTitle(row) {
   return row.turn ? `Turn ${row.turn}` : "Before the first turn";
 }
 
-/* What a row is called in an address: `turn-17`; `row-N` where no turn, or none that counts, is meant. */
-const rowName = (row, place) => (row.kind === "turn" && row.turn && !row.void ? `turn-${row.turn}` : `row-${place}`);
+/* The row that is meant by the number of a turn: the last one that counts; -1 where there is none. */
+const turnPlace = (rows, turn) => rows.findLastIndex((row) => row.kind === "turn" && !row.void && row.turn === turn);
+
+/* What a row is called in an address: `turn-17`, or `row-N` where `turn-17` means another one or none. */
+function rowName(rows, place) {
+  const { turn } = rows[place];
+  return turn && turnPlace(rows, turn) === place ? `turn-${turn}` : `row-${place}`;
+}
 
 /* The head of a row, which is there before its events are. */
 function rowHead(row, place, context) {
@@ -36,7 +42,7 @@ function rowHead(row, place, context) {
   const marks = (row.marks || []).map((name) =>
     el("span.chip", { title: "what the turn made use of" }, CAPABILITIES[name] || name),
   );
-  const name = rowName(row, place);
+  const name = rowName(context.index.rows, place);
   return el(
     "header.row-head",
     {},
@@ -64,164 +70,165 @@ const rowSummary = (row) =>
   el("p.summary", {}, row.says && el("span", {}, row.says), row.does && el("code", {}, row.does));
 
 /* The events of a row as elements. */
-const rowBody = (events, context) =>
-  inParts(
-    rowParts(events, context)
-      .flat(Infinity)
-      .filter((part) => part),
-    PARTS,
-  );
+function rowBody(events, context) {
+  const parts = rowParts(events, context);
+  return inParts(each(parts, guarded), parts.length, PARTS);
+}
 
-function rowParts(events, context) {
-  const parts = [];
-  const results = new Map();
-  for (const event of events) {
-    if (event.type === "assistant") {
-      parts.push(spoken(event, context));
-      for (const call of event.calls) {
-        const panel = callPanel(call, event.void, context);
-        const id = plainText(call.id);
-        if (!results.has(id)) results.set(id, []);
-        results.get(id).push(panel);
-        panel.placed = true;
-        parts.push(panel.element);
-      }
-    } else if (event.type === "tool") {
-      const panel =
-        (results.get(plainText(event.call_id)) || []).shift() ||
-        callPanel({ name: plainText(event.name), values: {} }, event.void, context);
-      if (!panel.placed) parts.push(panel.element);
-      panel.finish(event);
-    } else {
-      parts.push(note(event, context));
+/* The events of a row in the order in which they are shown: [{event, place}, ...]. An entry with a `call`, the `each`-th of
+   its event, has the `result` that answers it, such an entry, or null. */
+function inOrder(events) {
+  const entries = [];
+  const open = new Map(); // calls that nothing has answered yet, by id
+  events.forEach((event, place) => {
+    if (event.type === "tool") {
+      const entry = open.get(plainText(event.call_id))?.shift();
+      const result = { event, place };
+      if (entry) entry.result = result;
+      else entries.push({ event, place, call: { name: plainText(event.name) }, each: 0, result });
+      return;
     }
-  }
-  for (const panels of results.values()) for (const panel of panels) panel.wait();
+    entries.push({ event, place });
+    (event.calls || []).forEach((call, each) => {
+      const id = plainText(call.id);
+      const entry = { event, place, call, each, result: null };
+      if (!open.has(id)) open.set(id, []);
+      open.get(id).push(entry);
+      entries.push(entry);
+    });
+  });
+  return entries;
+}
+
+/* The texts of an entry by name: what is searched, and shown in elements whose data-text names it. Long ones as what
+   stands for them. */
+function textsOf({ event, place, call, each, result }) {
+  const named = call
+    ? [
+        [`${place}-${each}-name`, call.name],
+        [`${place}-${each}-raw`, call.raw],
+        ...Object.values(call.values || {}).map((value, which) => [`${place}-${each}-${which}`, value]),
+        [`${result?.place}-observation`, result?.event.observation],
+      ]
+    : [
+        ...["reasoning", "content", "text", "error", "host"].map((name) => [`${place}-${name}`, event[name]]),
+        ...(event.messages || []).map((message, which) => [`${place}-message${which}`, message.content]),
+      ];
+  return named.filter(([, text]) => text);
+}
+
+/* Functions that make the elements of a row's parts. */
+function rowParts(events, context) {
+  const work = effort();
+  const parts = inOrder(events).flatMap((entry) => {
+    if (entry.call) return [() => callPanel(entry, context, work)];
+    return entry.event.type === "assistant" ? spoken(entry, context) : notes(entry, context);
+  });
   const last = events.at(-1);
   if (context.index.live && last && ["turn_started", "model_waiting"].includes(last.type)) {
-    parts.push(el("p.note", {}, "The model is at work …"));
+    parts.push(() => el("p.note", {}, "The model is at work …"));
   }
   return parts;
 }
 
-function spoken(event, context) {
+function spoken({ event, place }, context) {
   const parts = [];
   if (event.reasoning) {
-    const block = textBlock(event.reasoning, context, { kind: "prose", label: "reasoning", lines: 6 });
-    parts.push(el("section.reasoning", { "aria-label": "Reasoning" }, el("h4", {}, "Reasoning"), block));
+    parts.push(() => {
+      const options = { kind: "prose", label: "reasoning", lines: 6, name: `${place}-reasoning` };
+      const block = textBlock(event.reasoning, context, options);
+      return el("section.reasoning", { "aria-label": "Reasoning" }, el("h4", {}, "Reasoning"), block);
+    });
   }
   if (typeof event.content === "object" || event.content.trim()) {
-    parts.push(
-      el(
-        "section.spoken",
-        { "aria-label": "What the model said" },
-        textBlock(event.content, context, { kind: "prose", label: "text", lines: 40 }),
-      ),
+    const options = { kind: "prose", label: "text", lines: 40, name: `${place}-content` };
+    parts.push(() =>
+      el("section.spoken", { "aria-label": "What the model said" }, textBlock(event.content, context, options)),
     );
   }
-  if (event.finish_reason === "length") parts.push(el("p.note", {}, "The reply was cut off by its length limit."));
+  if (event.finish_reason === "length")
+    parts.push(() => el("p.note", {}, "The reply was cut off by its length limit."));
   return parts;
 }
 
-function callPanel(call, isVoid, context) {
-  const values = call.values || {};
+function callPanel({ event, place, call, each, result }, context, work) {
   const status = el("span.facts");
   const body = el("div.panel-body");
+  const values = call.values || {};
+  const name = `${place}-${each}`;
+  const nameOf = (argument) => `${name}-${Object.keys(values).indexOf(argument)}`;
   const element = el(
     "section.panel",
     { "aria-label": `Call of ${call.name}` },
-    el("div.panel-head", {}, el("h4", {}, call.name), callPlace(values), status),
+    el(
+      "div.panel-head",
+      {},
+      el("h4", { "data-text": `${name}-name` }, call.name),
+      typeof values.path === "string" && el("code.path", { "data-text": nameOf("path") }, values.path),
+      status,
+    ),
     body,
   );
-  if (isVoid) element.classList.add("void");
-  body.append(callBody(call, values, context));
-  return {
-    element,
-    finish: (event) => showResult(event, { element, status, body, context }),
-    wait: () => replace(status, context.index.live ? "under way …" : "not answered"),
-  };
+  if (event.void) element.classList.add("void");
+  if (call.raw !== undefined) body.append(textBlock(call.raw, context, { label: "arguments", name: `${name}-raw` }));
+  else body.append(callBody(call.name, values, nameOf, context, work));
+  if (result) showResult(result, { element, status, body, context });
+  else replace(status, context.index.live ? "under way …" : "not answered");
+  return element;
 }
 
-const callPlace = (values) => (typeof values.path === "string" ? el("code.path", {}, values.path) : null);
-
-function callBody(call, values, context) {
-  if (call.raw !== undefined) return textBlock(call.raw, context, { label: "arguments" });
+/* The arguments of a call. They are texts, or what stands for long ones. */
+function callBody(tool, values, nameOf, context, work) {
   const fragment = document.createDocumentFragment();
-  const rest = { ...values };
+  const rest = new Map(Object.entries(values));
   const take = (name) => {
-    const value = rest[name];
-    delete rest[name];
+    const value = rest.get(name);
+    rest.delete(name);
     return value;
   };
-  if (call.name === "str_replace_editor" && typeof values.command === "string") {
-    take("path");
-    fragment.append(editorBody(take("command"), take, context));
-  } else if (values.command !== undefined) {
-    fragment.append(
-      textBlock(texted(take("command")), context, { kind: "command", label: "command", lines: 30, paint: paintBash }),
-    );
+  if (tool === "str_replace_editor" && typeof values.command === "string") {
+    if (typeof values.path === "string") take("path");
+    fragment.append(editorBody(take("command"), take, nameOf, context, work));
+  } else if (rest.has("command")) {
+    const options = { kind: "command", label: "command", lines: 30, paint: paintBash, name: nameOf("command") };
+    fragment.append(textBlock(take("command"), context, options));
   }
-  const left = Object.entries(rest).filter(([, value]) => value !== null);
-  if (left.length) {
+  if (rest.size) {
     const row = ([name, value]) => [
       el("dt", {}, name),
-      el("dd", {}, textBlock(texted(value), context, { label: name })),
+      el("dd", {}, textBlock(value, context, { label: name, name: nameOf(name) })),
     ];
-    fragment.append(el("dl.arguments", {}, left.map(row)));
+    fragment.append(el("dl.arguments", {}, [...rest].map(row)));
   }
   return fragment;
 }
 
-/* A value of an argument as a text, or as what stands for a long one. */
-function texted(value) {
-  if (typeof value === "string") return value;
-  return value && typeof value === "object" && typeof value.chunk === "string" && typeof value.head === "string"
-    ? value
-    : JSON.stringify(value);
-}
+const VERBS = { __proto__: null, view: "View", create: "Create", str_replace: "Replace", insert: "Insert" };
+const PIECES = { __proto__: null, create: ["file_text"], str_replace: ["old_str", "new_str"], insert: ["new_str"] };
 
-function editorBody(command, take, context) {
+function editorBody(command, take, nameOf, context, work) {
   const line = command === "insert" ? take("insert_line") : undefined;
-  const says = { view: "View", create: "Create", str_replace: "Replace", insert: "Insert" }[command] || command;
-  const part = [el("p.verb", {}, says, line !== undefined && ` after line ${line}`)];
-  let pieces = null;
-  if (command === "create") pieces = ["", take("file_text")];
-  if (command === "str_replace") pieces = [take("old_str"), take("new_str") ?? ""];
-  if (command === "insert") pieces = ["", take("new_str")];
-  if (pieces && pieces.every((piece) => typeof piece === "string")) {
-    const lines = differenceLines(...pieces);
-    part.push(foldedLines(lines, "difference"));
-  } else if (pieces) {
-    part.push(...pieces.filter((piece) => piece).map((piece) => textBlock(texted(piece), context, { label: command })));
+  const part = [
+    el(
+      "p.verb",
+      {},
+      el("span", { "data-text": nameOf("command") }, VERBS[command] || command),
+      line !== undefined && [" after line ", el("span", { "data-text": nameOf("insert_line") }, plainText(line))],
+    ),
+  ];
+  const names = PIECES[command] || [];
+  const texts = names.map((name) => take(name));
+  if (command === "str_replace") texts[1] ??= "";
+  if (names.length && texts.every((text) => typeof text === "string")) {
+    part.push(editBlock(names.length > 1 ? texts[0] : "", texts.at(-1), names.map(nameOf), work));
+  } else {
+    const block = (text, at) => text && textBlock(text, context, { label: command, name: nameOf(names[at]) });
+    part.push(texts.map(block));
   }
   return el("div", {}, part);
 }
 
-/* The lines of a difference, folded where there are many. */
-function foldedLines(lines, label) {
-  const body = el("pre.difference", { role: "group", "aria-label": label });
-  const block = el("div.text", {}, body);
-  const most = 40;
-  put(body, lines.slice(0, most));
-  block.unfold = () => {};
-  if (lines.length > most) {
-    const tools = el("div.tools");
-    block.unfold = () => {
-      put(body, lines.slice(most));
-      tools.remove();
-      block.unfold = () => {};
-    };
-    block.append(
-      put(
-        tools,
-        button(`Show all ${number(lines.length)} lines`, () => block.unfold()),
-      ),
-    );
-  }
-  return block;
-}
-
-function showResult(event, { element, status, body, context }) {
+function showResult({ event, place }, { element, status, body, context }) {
   const facts = event.facts || {};
   const parts = [];
   if (facts.not_run) parts.push(el("span.chip.bad", {}, NOT_RUN[facts.not_run] || `not run: ${facts.not_run}`));
@@ -233,7 +240,8 @@ function showResult(event, { element, status, body, context }) {
   replace(status, parts);
   if (event.is_error) element.classList.add("failed");
   if (event.void) element.classList.add("void");
-  body.append(el("div.result", {}, textBlock(event.observation, context, { kind: "output", label: "output" })));
+  const options = { kind: "output", label: "output", name: `${place}-observation` };
+  body.append(el("div.result", {}, textBlock(event.observation, context, options)));
   for (const picture of event.images || []) body.append(pictureOf(picture, context));
 }
 

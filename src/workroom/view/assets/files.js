@@ -23,7 +23,8 @@ function fileList(entries, source) {
     "div.files",
     {},
     inParts(
-      entries.map((entry) => fileEntry(entry, source, watcher, open)),
+      each(entries, (entry) => fileEntry(entry, source, watcher, open)),
+      entries.length,
       LISTED,
     ),
   );
@@ -111,7 +112,12 @@ async function preview(entry, source) {
   if (entry.kind === "table") return table(text, entry.path.toLowerCase().endsWith(".tsv") ? "\t" : ",");
   return textBlock(
     text.length > PART
-      ? { head: text.slice(0, 12_000), tail: text.slice(-4000), length: text.length, chunk: entry.chunk }
+      ? {
+          head: text.slice(0, between(text, 12_000)),
+          tail: text.slice(between(text, text.length - 4000)),
+          length: characters(text),
+          chunk: entry.chunk,
+        }
       : text,
     { source: { text: async () => text } },
     { label: entry.path },
@@ -159,7 +165,7 @@ const frame = (entry, attributes) =>
 function table(text, separator) {
   const rows = separated(text, separator, TABLE.rows + 1);
   const cells = (row, name) =>
-    row.slice(0, TABLE.columns).map((cell) => el(name, name === "th" ? { scope: "col" } : {}, cell.slice(0, 500)));
+    row.slice(0, TABLE.columns).map((cell) => el(name, name === "th" ? { scope: "col" } : {}, cell.slice(0, between(cell, 500))));
   const body = rows.slice(1, TABLE.rows).map((row) => el("tr", {}, cells(row, "td")));
   const more =
     rows.length > TABLE.rows ? el("p.note", {}, `The first ${TABLE.rows} rows. Save the file to have all.`) : null;

@@ -18,7 +18,7 @@ const reasonText = (reason) => REASONS[reason] || reason;
 function runHead(index, context, heading) {
   const how = index.stop_reason
     ? reasonText(index.stop_reason)
-    : { running: "Running", killed: "Cut short" }[index.status] || index.status;
+    : { __proto__: null, running: "Running", killed: "Cut short" }[index.status] || index.status;
   const failed = ["model_error", "sandbox_error"].includes(index.stop_reason) || index.status === "failed";
   const kind = index.stop_reason === "submitted" ? "good" : failed ? "bad" : "going";
   const usage = index.usage || {};
@@ -27,9 +27,7 @@ function runHead(index, context, heading) {
       ? null
       : el("div", { title }, el("dt", {}, name), el("dd", {}, value));
   const limit = (name) =>
-    index.limits && index.limits[name] !== null && index.limits[name] !== undefined
-      ? ` of ${number(index.limits[name])}`
-      : "";
+    typeof index.limits?.[name] === "number" ? ` of ${number(index.limits[name])}` : "";
   const about = usage.estimated ? "about " : "";
   return el(
     "header.run-head",
@@ -98,7 +96,8 @@ const documents = (entries) =>
           "ul.documents",
           {},
           inParts(
-            entries.map((entry) => el("li", {}, entry.name, el("span.facts", {}, size(entry.size)))),
+            each(entries, (entry) => el("li", {}, entry.name, el("span.facts", {}, size(entry.size)))),
+            entries.length,
             LISTED,
           ),
         ),
@@ -109,7 +108,7 @@ function more(index) {
   const settings = { ...index.limits, ...index.settings };
   const told = [
     ["task id", index.task],
-    ["started", index.started ? new Date(index.started * 1000).toLocaleString("en-GB") : null],
+    ["started", typeof index.started === "number" ? new Date(index.started * 1000).toLocaleString("en-GB") : null],
     ["sandbox", index.sandbox && [index.sandbox.backend, index.sandbox.image].filter(Boolean).join(", ")],
     ...Object.entries(settings).map(([name, value]) => [name.replaceAll("_", " "), value]),
     ...Object.entries(index.versions || {}).map(([name, value]) => [`${name} version`, value]),
@@ -123,7 +122,7 @@ function more(index) {
     el(
       "dl.arguments",
       {},
-      told.map(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]),
+      told.map(([name, value]) => [el("dt", {}, name), el("dd", {}, typeof value === "object" ? JSON.stringify(value) : value)]),
     ),
   );
 }

@@ -69,22 +69,38 @@ function rowList(root, context) {
     if (group.filled) return group.filled;
     const rows = rowsOf(group);
     const first = group.place * index.chunk;
-    const articles = rows.map((row, place) => article(row, first + place));
-    replace(group.element, articles);
+    replace(
+      group.element,
+      rows.map((row, place) => article(row, first + place)),
+    );
     const mine = context.source.chunk(`turns-${group.place}`).then(
       (chunk) => {
         if (group.filled !== mine) return;
         group.events = new Map(chunk.rows.map((row) => [row.row, row.events]));
-        articles.forEach((element, place) => showBody(element, first + place, group));
+        rows.forEach((_, place) => showBody(articleOf(first + place), first + place, group));
         group.element.style.removeProperty("min-height");
       },
-      (error) =>
-        articles.forEach((element) =>
-          replace($(".row-body", element), el("p.note.bad", {}, `This part cannot be shown: ${error.message}`)),
-        ),
+      (error) => group.filled === mine && fail(group, error),
     );
     group.filled = mine;
     return mine;
+  }
+
+  /* Says in every row of a group that has nothing to show why it has not, until somebody asks again. */
+  function fail(group, error) {
+    group.filled = null;
+    const why = `This part cannot be shown: ${error.message}. `;
+    rowsOf(group).forEach((row, inner) => {
+      const place = group.place * index.chunk + inner;
+      const element = articleOf(place) || group.element.appendChild(article(row, place));
+      const body = $(".row-body", element);
+      if (body.childElementCount) return;
+      const again = () => {
+        fill(group);
+        articleOf(place).focus({ preventScroll: true });
+      };
+      put(body, el("p.note.bad", {}, why, button("Try again", again)));
+    });
   }
 
   function empty(group) {
@@ -100,7 +116,7 @@ function rowList(root, context) {
   function article(row, place) {
     const name = rowTitle(row);
     const element = el("article.row", {
-      id: rowName(row, place),
+      id: rowName(index.rows, place),
       tabindex: "-1",
       "aria-label": name,
       "data-row": place,
@@ -111,9 +127,9 @@ function rowList(root, context) {
   }
 
   function showBody(element, place, group) {
-    const body = $(".row-body", element);
-    if (context.closed.has(place)) replace(body, rowSummary(index.rows[place]));
-    else replace(body, rowBody((group.events && group.events.get(place)) || [], context));
+    const events = group.events?.get(place) || [];
+    const made = () => (context.closed.has(place) ? rowSummary(index.rows[place]) : rowBody(events, context));
+    replace($(".row-body", element), guarded(made));
   }
 
   const groupOf = (place) => groups[Math.floor(place / index.chunk)];
@@ -178,13 +194,17 @@ function rowList(root, context) {
      when what is near is drawn. */
   function grow(from) {
     while (groups.length * index.chunk < index.rows.length) addGroup();
+    for (const element of root.querySelectorAll(".row")) {
+      const place = Number(element.dataset.row);
+      if (element.id !== rowName(index.rows, place)) redraw(place); // its number now means a later row
+    }
     return Promise.all(
       groups.slice(Math.floor(from / index.chunk)).map(async (group) => {
-        if (!group.filled) return;
-        group.filled = context.source.chunk(`turns-${group.place}`);
-        await group.filled.then(
-          (chunk) => refresh(group, chunk, from),
-          () => {},
+        if (!group.filled) return group.near ? fill(group) : null;
+        const mine = (group.filled = context.source.chunk(`turns-${group.place}`));
+        await mine.then(
+          (chunk) => group.filled === mine && refresh(group, chunk, from),
+          (error) => group.filled === mine && fail(group, error),
         );
       }),
     );

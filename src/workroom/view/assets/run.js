@@ -23,9 +23,7 @@ function renderRun(root, source, options) {
   const placeOf = (name) => {
     const [, kind, value] = /^(turn|row)-(\d{1,9})$/.exec(name) || [];
     if (kind === "row") return index.rows[Number(value)] ? Number(value) : -1;
-    return kind
-      ? index.rows.findLastIndex((row) => row.kind === "turn" && !row.void && row.turn === Number(value))
-      : -1;
+    return kind ? turnPlace(index.rows, Number(value)) : -1;
   };
   const facts = el("div");
   const strip = el("section.wide", { "aria-label": "Timeline" });
@@ -35,20 +33,18 @@ function renderRun(root, source, options) {
   let list = null;
   const goTo = async (place, push = false) => {
     if (place < 0 || place >= index.rows.length) return null;
-    address.set(rowName(index.rows[place], place), push);
+    address.set(rowName(index.rows, place), push);
     return list.go(place);
   };
   context.go = (event, place) => {
     event.preventDefault();
     goTo(place, true);
   };
-  const unfolded = async (place) => {
-    list.toggle(place, true);
-    const element = await list.go(place, { focus: false });
-    for (const block of element?.querySelectorAll(".text") || []) block.unfold?.();
-    return element;
+  const opened = (place) => {
+    if (context.closed.has(place)) list.toggle(place, true);
+    return list.go(place, { focus: false });
   };
-  const search = searchBar(context, unfolded, (place) => list.hold(place));
+  const search = searchBar(context, opened, (place) => list.hold(place));
   const nearest = () => {
     if (list.current() >= 0 && (!list.moved() || isSeen(list.article(list.current())))) return list.current();
     const seen = [...rows.querySelectorAll(".row")].find((row) => row.getBoundingClientRect().bottom > 120);
@@ -111,7 +107,11 @@ function renderRun(root, source, options) {
   address.watch(look);
   look();
   let open = true;
-  if (source.poll && index.live) follow(context, list, showFacts, $(".live", bar), () => open);
+  const grow = (from) => {
+    search.renew(from);
+    return list.grow(from);
+  };
+  if (source.poll && index.live) follow(context, grow, showFacts, $(".live", bar), () => open);
   return { close: () => ((open = false), free(), list.close()), go: (name) => goTo(placeOf(name)) };
 }
 
@@ -124,7 +124,7 @@ const isSeen = (element) => {
 const liveMark = (index) => el("span.live", { hidden: !index.live, role: "status" }, index.live ? "Live" : "");
 
 /* Asks for what is new, each second, until the run is over. */
-async function follow(context, list, showFacts, mark, open) {
+async function follow(context, grow, showFacts, mark, open) {
   const { index, source } = context;
   const tell = () => {
     const turn = index.rows.findLast((row) => row.kind === "turn")?.turn || 0;
@@ -138,7 +138,7 @@ async function follow(context, list, showFacts, mark, open) {
       if (fresh) {
         const atEnd = innerHeight + scrollY > document.documentElement.scrollHeight - 60;
         Object.assign(index, fresh, { rows: [...index.rows.slice(0, fresh.after), ...fresh.rows] });
-        const grown = list.grow(fresh.after);
+        const grown = grow(fresh.after);
         showFacts();
         if (atEnd) grown.then(() => scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" }));
       }

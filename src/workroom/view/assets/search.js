@@ -1,6 +1,7 @@
 // Search in all texts of a run, chunk by chunk, so that the page stays at hand meanwhile.
 
 const STRETCH = 2 << 20; // characters looked through before the page has its turn
+const HIGHLIGHTED = 2000; // hits at most
 
 /* How often the pattern is in a text. */
 async function occurrences(pattern, text, alive, overlap) {
@@ -15,67 +16,133 @@ async function occurrences(pattern, text, alive, overlap) {
 
 const patternOf = (query) => new RegExp(query.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&"), "giu");
 
-/* The texts of an event, in the order in which they are shown; long ones as what stands for them. */
-function textsOf(event) {
-  const texts = [event.reasoning, event.content];
-  for (const message of event.messages || []) texts.push(texted(message.content));
-  for (const call of event.calls || [])
-    texts.push(call.name, call.raw, ...Object.values(call.values || {}).map(texted));
-  texts.push(event.observation, event.text, event.error, event.host);
-  return texts.filter((text) => text);
-}
-
-/* The search of a run. `onHits(rows, done)`: rows with a number of hits, as they are found. Gives {find, stop}. */
+/* The search of a run. `onHits(hits, done)`: rows with how often each of their texts has it, as they are found:
+   [{row, count, texts: [[name, count], ...]}, ...]. Gives {find(query), renew(from)}: what is from that row on is new. */
 function searcher(context, onHits) {
+  const { index, source } = context;
   let run = 0;
-  async function find(query) {
+  let hits = [];
+  let query = "";
+  let reached = 0; // the first row that has not been searched
+  async function search(from) {
     const mine = ++run;
     const alive = () => mine === run;
-    const hits = [];
+    hits = hits.filter((hit) => hit.row < from);
+    reached = from;
     if (!query) return onHits(hits, true);
     const pattern = patternOf(query);
-    for (let chunk = 0; chunk * context.index.chunk < context.index.rows.length && alive(); chunk++) {
-      const { rows } = await context.source.chunk(`turns-${chunk}`);
+    for (let chunk = Math.floor(from / index.chunk); chunk * index.chunk < index.rows.length && alive(); chunk++) {
+      const { rows } = await source.chunk(`turns-${chunk}`);
+      if (!alive()) return;
       for (const row of rows) {
-        let count = 0;
-        for (const text of row.events.flatMap(textsOf)) {
-          const whole = typeof text === "string" ? text : await context.source.text(text.chunk);
-          count += await occurrences(pattern, whole, alive, query.length);
+        if (row.row < reached || row.row >= index.rows.length) continue;
+        const texts = [];
+        for (const [name, text] of inOrder(row.events).flatMap(textsOf)) {
+          const whole = typeof text === "string" ? text : await source.text(text.chunk);
+          const count = await occurrences(pattern, whole, alive, query.length);
           if (!alive()) return;
+          if (count) texts.push([name, count]);
         }
-        if (count) hits.push({ row: row.row, count });
+        if (texts.length) hits.push({ row: row.row, count: texts.reduce((sum, [, count]) => sum + count, 0), texts });
+        reached = row.row + 1;
       }
       onHits(hits, false);
       await pause();
     }
     if (alive()) onHits(hits, true);
   }
-  return { find, stop: () => run++ };
+  return {
+    find(wanted) {
+      query = wanted;
+      return search(0);
+    },
+    renew: (from) => search(Math.min(from, reached)),
+  };
 }
 
-/* Where the query is within an element, as ranges. */
-function rangesIn(element, query) {
-  const pattern = patternOf(query);
-  const ranges = [];
-  const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+/* What an element shows of a text: {text, gap, range(start, end)}. Marks are the characters that they stand for; `gap` is
+   where something is left out. Of the lines of an edit, only those of this text count. */
+function shownText(element, name) {
+  const [first, second] = element.dataset.text.split(" ");
+  const others = second && first === name ? ".line.in" : ".line.out";
   const nodes = [];
+  const starts = [];
   let text = "";
+  let gap = Infinity;
+  const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    nodes.push([text.length, node]);
-    text += node.data;
+    const parent = node.parentElement;
+    if (parent.closest(`.sign, .unseen, .more, ${others}`)) continue;
+    nodes.push(node);
+    starts.push(text.length);
+    if (parent.className === "gap") gap = text.length;
+    if (parent.className === "mark") text += String.fromCodePoint(Number.parseInt(parent.title.slice(2), 16));
+    else text += parent.className === "gap" ? "\0" : node.data;
   }
-  let at = 0;
   const place = (offset) => {
-    while (at + 1 < nodes.length && nodes[at + 1][0] <= offset) at++;
-    return [nodes[at][1], offset - nodes[at][0]];
+    let low = 0;
+    for (let high = nodes.length - 1; low < high; ) {
+      const middle = (low + high + 1) >> 1;
+      if (starts[middle] <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return [nodes[low], Math.min(nodes[low].length, offset - starts[low])];
   };
-  for (const found of text.matchAll(pattern)) {
+  const range = (start, end) => {
+    const made = document.createRange();
+    made.setStart(...place(start));
+    const [node, offset] = place(end - 1);
+    made.setEnd(node, Math.min(node.length, offset + 1));
+    return made;
+  };
+  return { text, gap, range };
+}
+
+/* The element that shows a text of a row. What comes in parts is shown as far as it is needed. */
+async function elementOf(name, body) {
+  for (;;) {
+    const element = $(`[data-text~="${name}"]`, body);
+    const more = $(":scope > .more", body);
+    if (element || !more) return element;
+    more.click();
+    await pause();
+  }
+}
+
+/* Where hit `wanted` of `count` in a text is shown, as a range; where it is left out, the place of that. */
+async function rangeOf(name, wanted, count, query, body) {
+  const whole = (place) => {
     const range = document.createRange();
-    range.setStart(...place(found.index));
-    const [node, offset] = place(found.index + found[0].length - 1);
-    range.setEnd(node, Math.min(node.length, offset + 1));
-    ranges.push(range);
-    if (ranges.length === 2000) break;
+    range.selectNodeContents(place);
+    return range;
+  };
+  const element = await elementOf(name, body);
+  if (!element) return whole(body);
+  element.closest(".text")?.unfold?.();
+  for (;;) {
+    const { text, gap, range } = shownText(element, name);
+    const found = [...text.matchAll(patternOf(query))].map((one) => [one.index, one.index + one[0].length]);
+    const before = found.filter(([start]) => start < gap).length;
+    if (wanted < before) return range(...found[wanted]);
+    if (count - wanted <= found.length - before) return range(...found.at(wanted - count));
+    const more = $(".more", element);
+    if (!more) return whole($(".gap", element) || element);
+    more.click();
+    await pause();
+  }
+}
+
+/* Where the query is in what is shown of a row, as ranges. */
+function rangesIn(body, texts, query) {
+  const ranges = [];
+  for (const [name] of texts) {
+    const element = $(`[data-text~="${name}"]`, body);
+    if (!element) continue;
+    const { text, range } = shownText(element, name);
+    for (const found of text.matchAll(patternOf(query))) {
+      if (ranges.length === HIGHLIGHTED) return ranges;
+      ranges.push(range(found.index, found.index + found[0].length));
+    }
   }
   return ranges;
 }
@@ -86,8 +153,8 @@ function highlight(name, ranges) {
   else CSS.highlights.delete(name);
 }
 
-/* The bar to search with. `show(row)`: brings the row there, and gives its element with every text in it unfolded.
-   `hold(place)`: keeps the range that `place()` gives in view. */
+/* The bar to search with. `show(row)`: brings the row there, and gives its element. `hold(place)`: keeps the range that
+   `place()` gives in view. Gives {element, focus, step(by), renew(from)}. */
 function searchBar(context, show, hold) {
   let hits = [];
   let total = 0;
@@ -107,14 +174,17 @@ function searchBar(context, show, hold) {
     hits = found.slice();
     total = hits.reduce((sum, hit) => sum + hit.count, 0);
     done = finished;
+    if (done) current = Math.min(current, total - 1);
     tell();
   });
   function tell() {
     const place = current >= 0 ? `${number(current + 1)} of ` : "";
     const count = total === 1 ? "1 hit" : `${number(total)} hits`;
-    replace(told, query ? `${place}${count}${done ? "" : " …"}` : "");
+    const text = query ? `${place}${count}${done ? "" : " …"}` : "";
+    if (told.textContent !== text) replace(told, text);
     for (const one of steps) one.hidden = !total;
   }
+  const stopped = (error) => replace(told, `The search stopped: ${error.message}`);
   function begin() {
     query = input.value;
     current = -1;
@@ -122,21 +192,25 @@ function searchBar(context, show, hold) {
     total = 0;
     highlight("found", []);
     highlight("here", []);
-    search.find(query).catch((error) => replace(told, `The search stopped: ${error.message}`));
+    search.find(query).catch(stopped);
   }
   async function step(by) {
     if (!total) return;
     current = current < 0 && by < 0 ? total - 1 : (current + by + total) % total;
     tell();
+    const [wanted, asked] = [current, query];
     let left = current;
-    const hit = hits.find((one) => (left < one.count ? true : ((left -= one.count), false)));
+    const within = (count) => left < count || ((left -= count), false);
+    const hit = hits.find((one) => within(one.count));
+    const [name, count] = hit.texts.find(([, most]) => within(most));
     const element = await show(hit.row);
     if (!element) return;
-    const ranges = rangesIn($(".row-body", element), query);
-    highlight("found", ranges);
-    const range = ranges[Math.min(left, ranges.length - 1)];
-    highlight("here", range ? [range] : []);
-    if (range) hold(() => range);
+    const body = $(".row-body", element);
+    const range = await rangeOf(name, left, count, asked, body);
+    if (current !== wanted || query !== asked) return; // it went on meanwhile
+    highlight("found", rangesIn(body, hit.texts, asked));
+    highlight("here", [range]);
+    hold(() => range);
   }
   input.addEventListener("input", () => {
     clearTimeout(timer);
@@ -160,5 +234,6 @@ function searchBar(context, show, hold) {
     button("↓", () => step(1), { "aria-label": "Next hit", hidden: true }),
   ];
   const element = el("search.search", {}, input, told, steps);
-  return { element, focus: () => input.select() || input.focus(), step };
+  const renew = (from) => query && search.renew(from).catch(stopped);
+  return { element, focus: () => input.select() || input.focus(), step, renew };
 }

@@ -48,22 +48,29 @@ const lineCount = (text) => {
   return count;
 };
 
+/* The place, or the one before it where it is within a pair of code units that are one character. */
+const between = (text, place) =>
+  /^[\ud800-\udbff][\udc00-\udfff]$/.test(text.slice(Math.max(0, place - 1), place + 1)) ? place - 1 : place;
+
+/* How many characters a text has, as Python counts them. */
+const characters = (text) => text.length - (text.match(/[\ud800-\udbff][\udc00-\udfff]/g) || []).length;
+
 /* The first `lines` lines, at most `most` characters of them. */
 function beginning(text, lines, most = 3000) {
   let place = -1;
   for (let line = 0; line < lines; line++) {
     place = text.indexOf("\n", place + 1);
-    if (place < 0) return text.slice(0, most);
+    if (place < 0) return text.slice(0, between(text, most));
   }
-  return text.slice(0, Math.min(place, most));
+  return text.slice(0, between(text, Math.min(place, most)));
 }
 
 /* A text as it stands, folded where it is long, with its full text at hand. `value`: a text, or what stands for a long one.
-   `paint(text)` gives its node. The element's `unfold()` shows it all. */
+   `paint(text)` gives its node. `name`: see `textsOf`. The element's `unfold()` shows it all. */
 function textBlock(value, context, options) {
-  const { kind = "plain", lines = FOLD, label = "text", paint = shown } = options || {};
+  const { kind = "plain", lines = FOLD, label = "text", paint = shown, name } = options || {};
   const long = typeof value === "object" && value !== null;
-  const body = el(`pre.${kind}`, { role: "group", "aria-label": label });
+  const body = el(`pre.${kind}`, { role: "group", "aria-label": label, "data-text": name });
   const full = async () => (long ? context.source.text(value.chunk) : value);
   const block = el(
     "div.text",
@@ -80,11 +87,11 @@ function textBlock(value, context, options) {
     replace(
       body,
       shown(value.head),
-      el("span.gap", {}, ` … ${number(value.length - value.head.length - value.tail.length)} characters … `),
+      el("span.gap", {}, ` … ${number(value.length - characters(value.head) - characters(value.tail))} characters … `),
       shown(value.tail),
     );
     tools.append(
-      button(`Show all ${number(value.length)} characters`, () => showParts(full, value.length, label)),
+      button(`Show all ${number(value.length)} characters`, () => showParts(full, label)),
       button("Save", async () =>
         download(new Blob([await full()], { type: "text/plain" }), `${label.replaceAll(" ", "-")}.txt`),
       ),
@@ -118,9 +125,8 @@ function textBlock(value, context, options) {
 }
 
 /* A very long text in a dialog, in parts, so that no browser has to lay out all of it. */
-async function showParts(full, length, label) {
+async function showParts(full, label) {
   let part = 0;
-  const parts = Math.ceil(length / PART);
   const body = el("pre.plain", { tabindex: "0", role: "group", "aria-label": label });
   const place = el("span", { role: "status" }, "Opening …");
   const back = button("Previous part", () => show(part - 1));
@@ -141,9 +147,11 @@ async function showParts(full, length, label) {
   document.body.append(dialog);
   dialog.showModal();
   const text = await full();
+  const parts = Math.ceil(text.length / PART);
+  const start = (wanted) => between(text, wanted * PART);
   function show(wanted) {
     part = Math.max(0, Math.min(parts - 1, wanted));
-    replace(body, text.slice(part * PART, (part + 1) * PART));
+    replace(body, text.slice(start(part), start(part + 1)));
     body.scrollTop = 0;
     replace(place, `Part ${number(part + 1)} of ${number(parts)}`);
     back.disabled = part === 0;
