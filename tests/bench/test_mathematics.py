@@ -215,6 +215,10 @@ def test_without_a_box_no_reference_is_another_than_in_one() -> None:
             )
 
 
+def test_a_long_line_of_letters_is_no_formula() -> None:
+    assert mathematics.grade(Task("?", answer="5"), "a " * 50_000).value == 0.0
+
+
 def test_nothing_is_no_answer_though_the_reference_is_nothing() -> None:
     assert mathematics.grade(Task("?", answer=""), "").value is None
 

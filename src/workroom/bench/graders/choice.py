@@ -169,7 +169,7 @@ class _Reader:
 
     def _is_held(self, said: str, run: Run) -> bool:
         """Whether the letters are not denied, nor the option whose text they follow, as in "not gout (C)"."""
-        before = said[: run.start]
+        before = said[max(0, run.start - self._longest - 100) : run.start]
         named = even(_BRACKET.sub("", before))
         texts = [self._texts.get(letter, "") for letter in run.letters]
         unnamed = [before, *(named.removesuffix(text) for text in texts if text and named.endswith(text))]

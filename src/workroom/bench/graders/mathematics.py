@@ -29,6 +29,7 @@ _WRITTEN = (
     (re.compile(r"(?<![.…])\.\s*$"), ""),
     (re.compile(r"^(?:~|\\ )+|(?:~|\\(?: |$))+$"), ""),
 )
+_LONGEST = 1000  # characters of a bare formula; a line of many thousand letters would take minutes
 _MARKS = re.compile(ANSWER, re.IGNORECASE)  # "the answer is"
 _DELIMITERS = re.compile(r"\\?\$|(?<!\\)\\[()\[\]]")
 _DOLLAR = re.compile(r"\\\$")  # of money; left as it is, math-verify reads no number behind it
@@ -69,7 +70,7 @@ def compare(reference: str, content: str | None, answer: str) -> Score:
 def _unboxed(answer: str) -> list[Any]:
     """What math-verify reads in an answer without a box."""
     formula = _ENVIRONMENT.sub(lambda found: " ".join(found[0].split()), _ended(answer))
-    if formula and "\n" not in formula and not _PROSE.search(_TEXT.sub("", formula)):
+    if 0 < len(formula) <= _LONGEST and "\n" not in formula and not _PROSE.search(_TEXT.sub("", formula)):
         given = _parsed(_boxed(formula))
         if len(given) > 1:  # an expression, and not a text alone
             return given
