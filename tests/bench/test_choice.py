@@ -10,7 +10,7 @@ from workroom.bench.graders import choice
 from workroom.bench.score import Score
 from workroom.task import Task
 
-from .choice_nasties import NASTY, TEXTS
+from .choice_nasties import NASTY, PLAIN, TEXTS
 from .choice_vectors import DRUGS, GERMS, LETTERS, NERVE, WRITTEN
 
 
@@ -54,6 +54,12 @@ def test_letters_of_ten_options(answer: str, letter: str | None) -> None:
         ("The answer is 1:6.", ("1:1", "1:3", "1:6", "2:3"), "C"),
         ("1:6", ("1:1", "1:3", "1:6", "2:3"), "C"),
         (r"\boxed{$\sqrt{2}$}", ("1", r"$\sqrt{2}$"), "B"),
+        (  # of a text as long as this its name tells that it is denied
+            "It is gout (option A), rather than a stone, which is seen in one of a hundred patients (option B).",
+            ("gout", "A stone, which is seen in one of a hundred patients."),
+            "A",
+        ),
+        ("It is Gout. (option A), rather than Sepsis. (option B).", ("Gout.", "Sepsis."), "A"),
         ("Z", tuple(str(number) for number in range(100, 126)), "Z"),
     ],
 )
@@ -66,7 +72,7 @@ def test_letters_as_models_write_them(answer: str, choices: tuple[str, ...], let
     assert choice.choose(answer, len(choices) or 10, choices) == letter
 
 
-@pytest.mark.parametrize(("answer", "letter"), NASTY)
+@pytest.mark.parametrize(("answer", "letter"), NASTY + PLAIN)
 def test_answers_that_are_easily_misread(answer: str, letter: str | None) -> None:
     assert choice.choose(answer, len(TEXTS), TEXTS) == letter
 

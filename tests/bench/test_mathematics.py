@@ -111,6 +111,42 @@ def test_boxes(text: str, content: str | None) -> None:
         ("1.602e-19", r"\boxed{1.6e-19}", 0.0),
         (r"10^{-31}, 2 \times 10^{-31}", r"\boxed{3 \times 10^{-31}, 4 \times 10^{-31}}", 0.0),
         (r"10^{-31}, 2 \times 10^{-31}", r"\boxed{2 \times 10^{-31}, 10^{-31}}", 1.0),
+        # Without a box: as in a file of the bare answer.
+        ("-2,1", "-2,1", 1.0),
+        ("-2,1", "1, -2\n", 1.0),
+        ("1", "-2,1", 0.0),
+        ("2x - 3y + 5 = 0", "2x - 3y + 5 = 0", 1.0),
+        ("2x - 3y + 5 = 0", "Answer: $5 + 2x - 3y = 0$", 1.0),
+        (r"\pi", r"\pi", 1.0),
+        (r"\pi", "**Answer:** pi", 1.0),
+        (r"2\pi", "2*pi", 1.0),
+        (r"\sqrt{51}", "sqrt(51)", 1.0),
+        ("51", "sqrt(51)", 0.0),
+        ("2i", "2i", 1.0),
+        ("2", "2i", 0.0),
+        (r"3\sqrt{5}", r"The answer is 3\sqrt{5}.", 1.0),
+        ("3", r"The answer is 3\sqrt{5}.", 0.0),
+        (r"(-\infty, 0]", r"`(-\infty, 0]`", 1.0),
+        (r"\text{(C)}", r"\text{(C)}", 1.0),
+        (r"\text{Ada}", "Ada", 1.0),
+        (r"\text{Ada}", "The answer is **Ada**.", 1.0),
+        (r"\text{Ada}", "Ida", 0.0),
+        ("5", r"\[ 5 \mbox{ cm}^2 \]", 1.0),
+        (r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", "\\begin{pmatrix}\n1 \\\\\n2\n\\end{pmatrix}", 1.0),
+        ("2", "\\begin{pmatrix}\n1 \\\\\n2\n\\end{pmatrix}", 0.0),
+        ("2, 3", "2 or 3", 1.0),
+        ("3", "2 or 3", 0.0),
+        ("1000", "1 000", 1.0),
+        ("0.001", "1e-3", 1.0),
+        ("60", r"Answer: \$60", 1.0),
+        ("60", r"It costs \$5 and then \$60.", 1.0),
+        ("60", "60 dollars", 1.0),
+        ("60", "60 km/h", 1.0),
+        ("0.75", "3/4 cup", 1.0),
+        ("42", "14 × 3 = 42", 1.0),
+        ("42", "Answer: 42 apples per week", 1.0),
+        ("42", "€42", 1.0),
+        ("42", "41\n42", 1.0),
         # Boxes.
         (r"$\boxed{2}$, $\boxed{3}$", r"\boxed{3}", 0.0),
         (r"$\boxed{2}$, $\boxed{3}$", r"\boxed{2, 3}", 1.0),
@@ -159,6 +195,32 @@ def test_every_reference_equals_itself() -> None:
     references = golds("math/*.jsonl")
     assert len(references) >= 100
     assert unlike_themselves(references) == []
+
+
+def test_every_reference_equals_itself_without_a_box() -> None:
+    forms = ("{}", "{}.\n", "Answer: {}", "**Answer:** ${}$", "The answer is ${}$.", "\\[\n{}\n\\]", "```\n{}\n```")
+    for name, gold in golds("math/*.jsonl"):
+        for form in forms:
+            assert mathematics.grade(Task("?", answer=gold), form.format(gold)).value == 1.0, (name, form)
+
+
+def test_without_a_box_no_reference_is_another_than_in_one() -> None:
+    references = sorted({gold for _, gold in golds("math/*.jsonl")})
+    for distance in (1, 7):
+        for gold, other in zip(references, references[distance:], strict=False):
+            task = Task("?", answer=other)
+            assert mathematics.grade(task, gold).value == mathematics.grade(task, f"\\boxed{{{gold}}}").value, (
+                gold,
+                other,
+            )
+
+
+def test_a_long_line_of_letters_is_no_formula() -> None:
+    assert mathematics.grade(Task("?", answer="5"), "a " * 50_000).value == 0.0
+
+
+def test_nothing_is_no_answer_though_the_reference_is_nothing() -> None:
+    assert mathematics.grade(Task("?", answer=""), "").value is None
 
 
 def test_references_of_physics_equal_themselves() -> None:

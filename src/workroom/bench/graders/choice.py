@@ -31,7 +31,9 @@ _ON_A_LINE = re.compile(r"[ \t]*(?:(?:the|my|final|correct)[ \t]+)*answers?[ \t]
 _ONLY_LETTERS = re.compile(r"[(\[]?[A-Z][)\]]?(?:(?:\s*[,;/&+]\s*(?:and\s+)?|\s+(?:and|or)\s+|\s*)[(\[]?[A-Z][)\]]?)*")
 _LISTED = re.compile(r"\s*[(\[]?([A-Z])\s?[)\].:]\s")
 _INLINE = re.compile(r"[(\[]?\b([A-Z])[)\]]")
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_QUOTED = re.compile(r"(?<![\w'(])[‘']([A-Za-z])'(?![\w'])")
+_BRACKET = re.compile(r"[(\[]?\s*(?:options?|choices?)?\s*$", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?!\((?:option|choice)[ \t]+[A-Z]\))")  # that belongs to an option's text
 
 
 def grade(task: Task, answer: str) -> Score:
@@ -54,19 +56,23 @@ def options(task: Task, *expected: str) -> int:
 
 def choose(answer: str, count: int, choices: Sequence[str] = ()) -> str | None:
     """The letter that an answer states last, of `count` options; None where it states none, or several."""
-    letters = _Reader(count, choices).read(lined(answer))
+    letters = _Reader(count, choices).read(_text(answer))
     return next(iter(letters)) if len(letters) == 1 else None
 
 
 def choose_several(answer: str, count: int, choices: Sequence[str] = ()) -> frozenset[str]:
     """The letters that an answer states last. "ACD" and letters one a line are several."""
-    text = lined(answer)
+    text = _text(answer)
     whole = words.BEFORE_LETTER.sub("", text).strip().rstrip(".")
     if _ONLY_LETTERS.fullmatch(whole):
         letters = re.findall(r"[A-Z]", whole)
         if len(set(letters)) == len(letters) and set(letters) <= set(ascii_uppercase[:count]):
             return frozenset(letters)
     return _Reader(count, choices).read(text)
+
+
+def _text(answer: str) -> str:
+    return _QUOTED.sub(r"\1", lined(answer))
 
 
 class _Statement(NamedTuple):
@@ -89,10 +95,8 @@ class _Reader:
             return whole
         unlisted = _without_lists(text)
         marked = list(self._marked(text))
-        # What is said of other options below the line `Answer: B`, as in "C is correct in children", explains it.
         below = max((statement.at for statement in marked if _is_on_a_line(text, statement.at)), default=len(text))
-        right = (statement for statement in self._right(text) if text.find("\n", below, statement.at) < 0)
-        statements = [*marked, *right, *self._lines(unlisted)]
+        statements = [*marked, *self._right(text, below), *self._lines(unlisted)]
         if statements:
             return max(statements, key=lambda statement: statement.at).letters
         return self._mentioned(unlisted) or self._quoted(unlisted)
@@ -121,12 +125,18 @@ class _Reader:
             if run and words.NOTHING_MORE.match(text, run.end):
                 yield _Statement(run.start, run.letters)
 
-    def _right(self, text: str) -> Iterator[_Statement]:
-        """Letters of which it is said that they are right."""
+    def _right(self, text: str, below: int) -> Iterator[_Statement]:
+        """Letters of which it is said that they are right.
+
+        What is said of them below the line `Answer: B`, as in "C is correct in children", explains it, unless it
+        withdraws it, as in "On reflection, C is correct."
+        """
         for run in self._letters.all(text):
             before = text[max(0, run.start - 40) : run.start]
             named = run.clear or words.BEFORE_RIGHT.search(before)
-            if named and words.IS_RIGHT.match(text, run.end) and not words.DENIED.search(before):
+            right = words.IS_RIGHT.match(text, run.end) if named and not words.DENIED.search(before) else None
+            explains = text.find("\n", below, run.start) >= 0
+            if right and (not explains or _is_withdrawn(text, run.start, right.end())):
                 yield _Statement(run.start, run.letters)
 
     def _lines(self, text: str) -> Iterator[_Statement]:
@@ -152,10 +162,19 @@ class _Reader:
             runs = [run for run in self._letters.all(said) if run.clear]
             if at_head and (head := self._letters.run(said, 0, Place.HEAD)):
                 runs.append(head)
-            kept = [run for run in runs if _is_held(said, run)]
+            kept = [run for run in runs if self._is_held(said, run)]
             if kept:
                 return frozenset().union(*(run.letters for run in kept))
         return frozenset()
+
+    def _is_held(self, said: str, run: Run) -> bool:
+        """Whether the letters are not denied, nor the option whose text they follow, as in "not gout (C)"."""
+        before = said[max(0, run.start - self._longest - 100) : run.start]
+        named = even(_BRACKET.sub("", before))
+        texts = [self._texts.get(letter, "") for letter in run.letters]
+        unnamed = [before, *(named.removesuffix(text) for text in texts if text and named.endswith(text))]
+        denied = any(map(words.DENIED.search, unnamed)) or words.DENIED_BY_NAME.search(before)
+        return not denied and not words.IS_WRONG.match(said, run.end)
 
     def _quoted(self, text: str) -> frozenset[str]:
         """Options whose text is in a sentence that denies nothing."""
@@ -181,8 +200,10 @@ def _is_on_a_line(text: str, at: int) -> bool:
     return _ON_A_LINE.fullmatch(text, text.rfind("\n", max(0, at - 60), at) + 1, at) is not None
 
 
-def _is_held(said: str, run: Run) -> bool:
-    return not words.IS_WRONG.match(said, run.end) and not words.DENIED.search(said[: run.start])
+def _is_withdrawn(text: str, start: int, end: int) -> bool:
+    """Whether what is said from `start` to `end` is all of a sentence that withdraws what was said before it."""
+    begun = max(text.rfind(mark, 0, start) for mark in ".!?\n") + 1
+    return bool(words.WITHDRAWN.search(text, begun, start) and words.NOTHING_MORE.match(text, end))
 
 
 def _sentences(text: str) -> list[tuple[str, bool]]:

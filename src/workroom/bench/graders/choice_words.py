@@ -13,7 +13,7 @@ _BE = r"(?:is|are|would be|will be|must be|should be|has to be|seems to be|appea
 # Letters after these are what is answered.
 MARK = re.compile(
     rf"(?:{ANSWER}"
-    r"|\banswers?[ \t]+(?=[(\[]?[A-Z]\b)"
+    r"|\b(?:answers?|ans\.?)[ \t]+(?=[(\[]?[A-Z]\b)"
     rf"|\banswers?\b[^.;:\n]{{1,60}}?\b{_BE}(?={_FILL}[(\[]?[A-Za-z]\b)"
     r"|\b(?:correct|right|best|better|appropriate|true)[ \t]+"
     r"(?:option|choice|one|response|statement|letter|selection)s?\b"
@@ -23,21 +23,30 @@ MARK = re.compile(
     r"(?:choose|select|pick|chose|picked|selected|answer|(?:go|going|went)[ \t]+(?:with|for)|settle[ \t]+on|"
     r"opt[ \t]+for)\b[ \t]*:?\s*"
     r"|\b(?:it|this|that)[ \t]+(?:is|must be|has to be|should be)[ \t]+(?=(?:option|choice|answer)\b)"
-    r"|\bnot\b[^.;:\n]{1,40}?\bbut[ \t]+(?:rather[ \t]+)?"
+    r"|\b(?:not|neither)\b[^.;:\n]{1,40}?\bbut[ \t]+(?:rather[ \t]+)?"
     rf"){_FILL}",
     re.IGNORECASE,
 )
 # But not after "a common wrong answer is".
 OF_OTHERS = re.compile(r"\b(?:wrong|incorrect|false|tempting|other|second[ -]best|common)[ \t]+$", re.IGNORECASE)
-# And after these where nothing follows.
+# And after these where nothing follows but a reason.
 WEAK_MARK = re.compile(
     r"(?:\b(?:therefore|thus|hence|so)\b|∴|(?<!\b[A-Z] )(?:⇒|→|=>)"
     r"|\b(?:i|we|i'd|we'd)[ \t]+(?:would[ \t]+)?(?:think|believe|say|guess|conclude)\b(?:[ \t]+that)?)"
     rf"[ \t]*[,:]?[ \t]*(?:it(?:'s|[ \t]+is)[ \t]+)?{_FILL}"
-    rf"|\b(?:it's|it is|it must be|that is|that's)[ \t]+{_FILL}",
+    rf"|\b(?:it's|it is|it must be|it should be|that is|that's)[ \t]+{_FILL}"
+    rf"|(?:^|[.!?:\n])\s*(?:actually|wait|probably|choose|select|pick|remaining)\b[ \t]*[,:]?[ \t]*{_FILL}"
+    rf"|(?:,[ \t]*leaving|\b(?:which|that|this)[ \t]+leaves)[ \t]+{_FILL}",
     re.IGNORECASE,
 )
-NOTHING_MORE = re.compile(r"\s*(?:[.;!\n]|$)")
+NOTHING_MORE = re.compile(
+    r"\s*(?:[.;!\n]|$|,?\s*(?:since|because|not|rather\s+than)\b|,\s*as\b)", re.IGNORECASE
+)  # after a comma may come what a letter of a formula is: "thus A, the amplitude, doubles"
+# An answer on a line of its own is withdrawn.
+WITHDRAWN = re.compile(
+    r"\b(?:on[ \t]+(?:reflection|second[ \t]+thoughts?)|actually|wait|correction|i[ \t]+was[ \t]+(?:wrong|mistaken))\b",
+    re.IGNORECASE,
+)
 # A line of these and a letter is a line of a letter.
 BEFORE_LETTER = re.compile(
     r"^(?:(?:q|question[ \t]*+)?\d+[.):][ \t]*+)?+"
@@ -52,6 +61,7 @@ IS_RIGHT = re.compile(
     r"\s*(?:[-–—:,]\s*)?(?:(?:is|are|seems|appears|looks|remains|would be|must be|should be|has to be)\b\s*)"
     r"(?:(?:to be|therefore|thus|clearly|definitely|indeed|likely|probably|also|then|the|my|our|a|single|only|one|most|"
     r"final|both)\s+)*(?:correct|right|best|true|answers?|appropriate|choice)\b"
+    r"|\s+remains\s*(?:[.;!\n]|$)"
     r"|\s+(?:fits|matches|explains)\s+(?:\w+\s+){0,3}best\b",
     re.IGNORECASE,
 )
@@ -74,6 +84,12 @@ DENIED = re.compile(
     r"(?:\b(?:not|never|nor|neither|rather than|instead of|unlike|except|exclud(?:e|es|ing)|eliminat(?:e|es|ing)|"
     r"rul(?:e|es|ing) out|reject(?:s|ing)?)|n't)\s+(?:be\s+|by\s+|just\s+)?(?:the\s+)?"
     r"(?:options?|choices?|answers?|letter)?\s*$",
+    re.IGNORECASE,
+)
+# So is the letter in "not sepsis (B)" and "rather than a drug for it (option B)", but not in "not gout but sepsis (B)".
+DENIED_BY_NAME = re.compile(
+    r"(?:(?:[,(]|\b(?:is|are|was|were))\s*not|\b(?:nor|neither|rather than|instead of|unlike)|\b(?:is|are|was|were)n't)"
+    r"\s+(?:(?!(?:but|only|is|are|was|were)\b)[^\s,.;:()]+\s+){1,8}[(\[]?(?:(?:options?|choices?)\s+)?$",
     re.IGNORECASE,
 )
 DENIES = re.compile(

@@ -24,7 +24,7 @@ _NAMED = re.compile(r"\b(?:options?|choices?)[ \t]+$", re.IGNORECASE)  # "option
 # Words that may follow a letter, and an article never.
 _GOES_ON = frozenset(
     "and as because but due for from in is are was on or since so that the therefore which while with by if given "
-    "although would seems appears it this fits matches explains".split()
+    "although would seems appears remains it this fits matches explains".split()
 )
 
 

@@ -1,5 +1,8 @@
 r"""Mathematics by math-verify: what is in the answer's last box against the reference, as expressions.
 
+Without a box, what the answer concludes is read as if it were in one, if it is a formula and nothing else, as in a file
+of the bare answer; else math-verify looks for mathematics in its prose, where it knows numbers and `$...$` alone.
+
 Its own time-outs are off: they work by signals, and the pool ends what takes too long.
 """
 
@@ -8,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from workroom.bench.graders.statement import boxed, boxes, concluded
+from workroom.bench.graders.statement import ANSWER, boxed, boxes, concluded
 from workroom.bench.score import Score
 from workroom.task import Task
 
@@ -17,13 +20,26 @@ _ROUNDING = 1e-4  # such a share of them counts as rounded
 # How programs and keyboards write what math-verify knows in LaTeX alone, or would take for something else.
 _WRITTEN = (
     (re.compile(r"(?<![\w.])(\d+\.?\d*|\.\d+)[eE]\+?(-?\d+)(?!\w)"), r"\1 \\times 10^{\2}"),  # 1.5e-3
-    (re.compile(r"(?<=\d)(?:\\[,!]|\{,\}|[\u2009\u202f])(?=\d{3}(?!\d))"), ""),  # thousands
+    (re.compile(r"(?<=\d)(?:\\[,!]|\{,\}|[ \u2009\u202f])(?=\d{3}(?!\d))"), ""),  # thousands
     (re.compile(r"(?:^|(?<=[(\[{,=\s]))[–‑﹣－](?=\s*[\d.\\A-Za-z(])"), "-"),
     (re.compile(r"[°º]"), r"^\\circ "),
+    (re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])"), r"\\pi "),
     (re.compile(r"²"), "^2"),
     (re.compile(r"³"), "^3"),
     (re.compile(r"(?<![.…])\.\s*$"), ""),
     (re.compile(r"^(?:~|\\ )+|(?:~|\\(?: |$))+$"), ""),
+)
+_LONGEST = 1000  # characters of a bare formula; a line of many thousand letters would take minutes
+_MARKS = re.compile(ANSWER, re.IGNORECASE)  # "the answer is"
+_DELIMITERS = re.compile(r"\\?\$|(?<!\\)\\[()\[\]]")
+_DOLLAR = re.compile(r"\\\$")  # of money; left as it is, math-verify reads no number behind it
+_ENVIRONMENT = re.compile(r"\\begin\{(\w+)\}.{0,2000}?\\end\{\1\}", re.DOTALL)  # a matrix may go over lines
+_TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mbox)\s*\{([^{}]*)\}")
+# Words that stand by themselves (`xy` is a product), and a number with a unit: math-verify knows few units in a box.
+_PROSE = re.compile(
+    r"(?<!\S)(?!(?:and|or|pi|sin|cos|tan|log|infinity)\b)(?=[a-z]*[aeiou])[a-z]{2,}(?=[\s.,:;!?]|$)"
+    r"|^[-+]?[\d.,/]*\d\s+[^\W\d_]+(?:/[^\W\d_]+)?(?:\^?-?\d|[²³])?\.?$",
+    re.IGNORECASE,
 )
 
 
@@ -33,8 +49,9 @@ def grade(task: Task, answer: str) -> Score:
     Raises RecursionError and MemoryError, after which the process is not to be used again.
     """
     reference, content = _reference(task.answer or ""), boxed(answer)
-    if content is not None and _squeezed(_content(content)) == _squeezed(reference):
-        return Score(1.0, extracted=content)  # some of physics take math-verify many seconds
+    said = content if content is not None else _ended(answer)
+    if said and _squeezed(_content(said)) == _squeezed(reference):
+        return Score(1.0, extracted=said)  # some of physics take math-verify many seconds
     return compare(reference, content, answer)
 
 
@@ -43,11 +60,26 @@ def compare(reference: str, content: str | None, answer: str) -> Score:
     expected = _parsed_reference(_boxed(reference))
     if not expected:
         return Score(None, f"math-verify cannot read the reference answer {reference!r:.200}", content)
-    given = _parsed(_boxed(content) if content is not None else concluded(answer))
+    given = _parsed(_boxed(content)) if content is not None else _unboxed(answer)
     errors: list[str] = []
     right = any(_equal(one, other, errors) for one in expected for other in given)
     extracted = content if content is not None else _read(given)
     return Score(float(right), extracted=extracted, details={"errors": errors} if errors and not right else {})
+
+
+def _unboxed(answer: str) -> list[Any]:
+    """What math-verify reads in an answer without a box."""
+    formula = _ENVIRONMENT.sub(lambda found: " ".join(found[0].split()), _ended(answer))
+    if 0 < len(formula) <= _LONGEST and "\n" not in formula and not _PROSE.search(_TEXT.sub("", formula)):
+        given = _parsed(_boxed(formula))
+        if len(given) > 1:  # an expression, and not a text alone
+            return given
+    return _parsed(_DOLLAR.sub("", concluded(answer)))
+
+
+def _ended(answer: str) -> str:
+    """What an answer without a box ends with, after "the answer is" where it says so, without dress."""
+    return _DELIMITERS.sub("", _MARKS.split(concluded(answer))[-1]).strip("*`. \n")
 
 
 def _reference(text: str) -> str:
@@ -62,7 +94,7 @@ def _content(text: str) -> str:
 
 
 def _squeezed(text: str) -> str:
-    return "".join(text.split())
+    return "".join(_TEXT.sub(r"\1", text).split())
 
 
 def _boxed(content: str) -> str:
