@@ -3,7 +3,7 @@
 The differences are taken to vary over all items as they did over those seen. Where they are all of one size (0/1
 scores of one repeat) only their signs matter and the power is exact: so many items differ (binomial), so many of these
 are won (binomial), and McNemar's exact test finds it or not. Differences of several sizes are drawn anew from those
-seen, with a fixed seed. Where the t test needs many items that differ, both tests need as many, and its number is given.
+seen, with a fixed seed. Where the t test needs many items that differ, both need as many, and its number is given.
 """
 
 import math
