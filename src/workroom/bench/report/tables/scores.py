@@ -1,7 +1,9 @@
 """What was right: means with intervals, and the differences that the sandbox makes."""
 
+import math
 from collections.abc import Mapping, Sequence
 
+from workroom.bench import statistics
 from workroom.bench.outcomes import coverage, scores_by_item, unscored
 from workroom.bench.report.notes import notes
 from workroom.bench.report.results import Results
@@ -9,15 +11,15 @@ from workroom.bench.report.table import Cell, Column, Interval, Table
 from workroom.bench.statistics import (
     Difference,
     holm,
-    items_needed,
     mean_interval,
     mean_over,
     paired_difference,
     passes,
+    sign_flip_items,
 )
+from workroom.bench.statistics.planning import MOST
 
 LEVEL = 0.05
-_NEGLIGIBLE = 10_000_000  # items; a difference that needs more is none
 
 
 def contrasts(results: Results) -> list[tuple[str, str]]:
@@ -83,7 +85,7 @@ def differences(results: Results) -> Table:
                     difference.losses,
                     difference.ties,
                     difference.p,
-                    _needed(difference),
+                    _needed(ours, theirs),
                     " / ".join(sides),
                 )
             )
@@ -217,8 +219,9 @@ def _mean(by_item: Mapping[str, Sequence[float]]) -> float:
     return mean_interval(by_item).mean
 
 
-def _needed(difference: Difference) -> int | None:
-    if difference.items < 2:
+def _needed(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> int | str | None:
+    values = list(statistics.differences(ours, theirs).values())
+    if len(values) < 2:
         return None  # one item tells nothing of how differences vary
-    needed = items_needed(difference.spread, difference.mean)
-    return needed if needed is not None and needed < _NEGLIGIBLE else None
+    needed = sign_flip_items(values)
+    return f"over {MOST:,}" if needed == math.inf else needed if needed is None else int(needed)
