@@ -44,6 +44,10 @@ def grade(task, answer):
         child = subprocess.Popen(["sleep", "1000"])
         open(task.meta["file"], "w").write(str(child.pid))
         time.sleep(1000)
+    if answer == "fork":
+        os.fork()
+        return 1.0
+    if answer == "interrupt": raise KeyboardInterrupt
     if answer == "two": return 2
     if answer == "set": return Score(1.0, details={"some": {1}})
     if answer == "infinite": return Score(1.0, details={"some": float("inf")})
@@ -70,6 +74,13 @@ def with_pool(work: Callable[[Pool], Awaitable[Any]], **options: Any) -> Any:
             await pool.aclose()
 
     return asyncio.run(inside())
+
+
+def test_a_reply_is_credited_to_no_other_answer(path: str) -> None:
+    assert [score.value for score in ask(path, "fork", "wrong", "fork", "wrong", "wrong")] == [1.0, 0.0, 1.0, 0.0, 0.0]
+    first, second = ask(path, "interrupt", "right")
+    assert (first.value, second.value) == (None, 1.0)
+    assert "KeyboardInterrupt" in first.reason
 
 
 def ask(path: str, *answers: str, **options: Any) -> list[Score]:

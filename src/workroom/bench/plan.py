@@ -14,6 +14,7 @@ from workroom.bench.suite import Suite, find_suite
 from workroom.config import Resolved, from_arguments
 from workroom.errors import ConfigError
 from workroom.task import Task
+from workroom.trajectory.reader import read_json
 
 RECOMMENDED = ("max_turns", "max_tokens", "max_time", "network")  # what a suite may recommend
 _CHANGEABLE = ("base_url", "price", "model_timeout")  # settings of a run that may be others when a bench goes on
@@ -43,6 +44,16 @@ class JudgeSettings:
     model: str | None = None
     base_url: str | None = None
     votes: int | None = None
+
+    @classmethod
+    def of_last(cls, bench: Path, first: "JudgeSettings") -> "JudgeSettings":
+        """Of the judge that was last at work in a bench's directory; `first`, with which it began, where none was."""
+        told = read_json(bench / "judge" / "judge.json")
+        model, base_url, votes = (told.get(name) for name in ("model", "base_url", "votes"))
+        if not isinstance(model, str):
+            return first
+        last = cls(model, base_url if isinstance(base_url, str) else None, votes if type(votes) is int else None)
+        return last.instead_of(first) if model != first.model else replace(last, model=None).instead_of(first)
 
     def instead_of(self, before: "JudgeSettings") -> "JudgeSettings":
         """These where they say something, else those of before; the server of another model is no server of this."""
@@ -112,7 +123,9 @@ class Plan:
                     "data": tuple(config["bench"]["data"]),
                 }
             )
-            judge = (judge or JudgeSettings()).instead_of(JudgeSettings(**config["judge"]))
+            # One judge for all scores: who graded last does so again where nobody else is named.
+            before = JudgeSettings.of_last(bench.path, JudgeSettings(**config["judge"]))
+            judge = (judge or JudgeSettings()).instead_of(before)
             run, origins = from_arguments(config["run"]).config, dict(config["origins"])
         except (ConfigError, TypeError, LookupError, AttributeError) as error:
             raise ConfigError(

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from workroom._outcome import default_directory
+from workroom._values import redact_url
+from workroom.bench.grading import check_grading, record_grading
 from workroom.bench.kept_tasks import digest_of
 from workroom.bench.plan import JudgeSettings, Plan
 from workroom.bench.store import MAKING, BenchDirectory
@@ -63,7 +65,9 @@ def begin(plan: Plan, out: Path | None, tell: Tell) -> BenchDirectory:
 
         if lacking := missing_data(instructed):
             tell(lacking)
-    return BenchDirectory.create(out or default_directory(f"bench-{'-'.join(plan.suites)[:60]}"), plan.record(), tasks)
+    made = BenchDirectory.create(out or default_directory(f"bench-{'-'.join(plan.suites)[:60]}"), plan.record(), tasks)
+    record_grading(made, plan)
+    return made
 
 
 def load(plan: Plan) -> dict[str, list[Task]]:
@@ -147,7 +151,9 @@ def open_graders(
     if settings.model in (None, "none"):
         return Graders(), None
     model = open_model(settings.model, base_url=settings.base_url, on_progress=tell)
-    return Graders(judge=Judge(model, bench.path / "judge", votes=settings.votes, refresh=refresh)), model
+    base_url = None if settings.base_url is None else redact_url(settings.base_url)
+    judge = Judge(model, bench.path / "judge", votes=settings.votes, refresh=refresh, base_url=base_url)
+    return Graders(judge=judge), model
 
 
 def default_concurrency(model: str | None) -> int:
@@ -169,6 +175,7 @@ def _check_same(bench: BenchDirectory, plan: Plan) -> None:
         for task in some:
             if _content(task) != _content(before[task.id]):
                 raise ConfigError(f"the task {task.id} of {suite} has changed since {bench.path} was begun")
+    check_grading(bench, plan)
 
 
 def _content(task: Task) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workroom.bench.grading import check_grading, record_grading
 from workroom.bench.plan import JudgeSettings, Plan, Selection
 from workroom.bench.score import NO_JUDGE
 from workroom.bench.session import Bounds, begin, default_concurrency, open_engine, open_graders
@@ -58,6 +59,7 @@ def resume_verb(
     with BenchDirectory.open(directory) as bench:
         plan = Plan.of(bench, flags, judge)
         plan.check_goes_on(bench.config)
+        check_grading(bench, plan)
         return _session(bench, plan, pace_of(plan.resolved.config.model, *pace), bounds, screen)
 
 
@@ -67,6 +69,8 @@ def grade_verb(directory: Path, judge: JudgeSettings, *, refresh: bool, only_uns
 
     with BenchDirectory.open(directory) as bench:
         plan = Plan.of(bench, {}, judge)
+        if only_unscored:
+            check_grading(bench, plan)
 
         async def grade() -> int:
             graders, model = open_graders(bench, plan.judge, refresh=refresh, tell=screen.view.progress)
@@ -78,6 +82,8 @@ def grade_verb(directory: Path, judge: JudgeSettings, *, refresh: bool, only_uns
                     await model.aclose()
 
         unscored = asyncio.run(grade())
+        if not only_unscored:
+            record_grading(bench, plan)
         _report(bench, screen)
         _summary(bench, screen)
         if unscored:

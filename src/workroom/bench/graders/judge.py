@@ -74,7 +74,7 @@ class Judge:
 
     `votes`: None for what the suite says, else three. `sampling`: what it leaves open is the model's own; with a seed,
     each call about an answer has one of its own. `prices` tells what calls cost. `refresh`: ask anew, whatever was said
-    before. Raises ConfigError where there is no vote.
+    before. `base_url` is written down with the model. Raises ConfigError where there is no vote.
     """
 
     def __init__(
@@ -87,8 +87,10 @@ class Judge:
         prices: "Prices | None" = None,
         refresh: bool = False,
         retry: RetryPolicy | None = None,
+        base_url: str | None = None,
     ) -> None:
         self.model = model
+        self._base_url = base_url
         self.spent = Spent()
         if votes is not None and votes < 1:
             raise ConfigError(f"a judge needs at least one vote, not {votes}")
@@ -175,7 +177,8 @@ class Judge:
         entry = {"votes": ballot.votes, "sampling": asdict(ballot.sampling), "template": ballot.template.digest}
         if self._described.get(name) != entry:
             self._described[name] = entry
-            self._cache.describe({"model": self.model.name, "graders": self._described})
+            given = {"model": self.model.name, "base_url": self._base_url, "votes": self._votes}
+            self._cache.describe({**given, "graders": self._described})
 
 
 def _conversation(texts: Sequence[str]) -> list[Message]:

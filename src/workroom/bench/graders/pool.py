@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final, Self
 
-from workroom.bench.graders.worker import LARGEST_REPLY, LENGTH, Request
+from workroom.bench.graders.worker import HEAD, LARGEST_REPLY, Request
 from workroom.bench.score import Score
 from workroom.redaction import without_keys
 from workroom.sandbox.waiting import finished, until_readable
@@ -105,6 +105,7 @@ class _Worker:
         self, process: "subprocess.Popen[bytes]", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.loaded = False  # the grader of the last request has begun
+        self._number = 0  # of the last request
         self._process = process
         self._reader = reader
         self._writer = writer
@@ -144,8 +145,9 @@ class _Worker:
     async def ask(self, payload: bytes, loading: float, timeout: float) -> dict[str, Any]:
         """The reply to a request. Raises TimeoutError, and OSError, EOFError or ValueError where there is none."""
         self.loaded = False
+        self._number += 1
         async with asyncio.timeout(loading):
-            self._writer.write(LENGTH.pack(len(payload)) + payload)
+            self._writer.write(HEAD.pack(self._number, len(payload)) + payload)
             await self._writer.drain()
             reply = await self._receive()
         if not reply:
@@ -182,7 +184,9 @@ class _Worker:
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
     async def _receive(self) -> bytes:
-        size = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))[0]
+        number, size = HEAD.unpack(await self._reader.readexactly(HEAD.size))
+        if number != self._number:
+            raise ValueError("a reply to another request")
         if size > LARGEST_REPLY:
             raise ValueError("a reply is not as large as this")
         return await self._reader.readexactly(size)

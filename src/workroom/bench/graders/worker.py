@@ -1,8 +1,9 @@
 """A worker process: grades what comes over a socket, and dies with the process that started it.
 
-frame: 8 bytes of length, then so many bytes. Request: a pickled `Request`. Replies: an empty frame once the grader is
-loaded, then the score as JSON, with `spent` where the worker is not to be used again. Nothing that comes back is
-unpickled, and standard input and output are not part of it, so that a grader may print what it likes.
+frame: 8 bytes of the request's number, 8 of the length, then so many bytes. Request: a pickled `Request`. Replies: an
+empty frame once the grader is loaded, then the score as JSON, with `spent` where the worker is not to be used again.
+Nothing that comes back is unpickled, and standard input and output are not part of it, so that a grader may print what
+it likes.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ import struct
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -27,7 +29,7 @@ from typing import Any, BinaryIO, cast
 from workroom.bench.score import Score
 from workroom.task import Task
 
-LENGTH = struct.Struct(">Q")
+HEAD = struct.Struct(">QQ")
 LARGEST_REPLY = 16 << 20  # bytes
 
 Grade = Callable[[Task, str], Any]
@@ -59,30 +61,34 @@ def main() -> None:
 
 def _serve(stream: Any) -> None:
     functions: dict[str, Grade] = {}
-    while (frame := _receive(stream)) is not None:
+    own = os.getpid()
+    while (found := _receive(stream)) is not None:
+        number, frame = found
         request: Request = pickle.loads(frame)
-        score, spent = _grade(request, functions, stream)
+        score, spent = _grade(request, functions, partial(_send, stream, number, b""))
+        if os.getpid() != own:  # the grader has forked: only one of the two may answer
+            os._exit(0)
         try:
             reply = _reply(score, spent)
         except (TypeError, ValueError, RecursionError) as error:
             reply = _reply(Score(None, f"the grader gave details that are no JSON: {error}"), spent)
-        _send(stream, reply)
+        _send(stream, number, reply)
 
 
-def _grade(request: Request, functions: dict[str, Grade], stream: Any) -> tuple[Score, bool]:
-    """The score, and whether this process has had too much of it."""
+def _grade(request: Request, functions: dict[str, Grade], loaded: Callable[[], None]) -> tuple[Score, bool]:
+    """The score, and whether this process has had too much of it. `loaded` is called once the grader is."""
     step = "be loaded"
     try:
         if request.function not in functions:
             for library in request.libraries:
                 importlib.import_module(library)
             functions[request.function] = load(request.function)
-        _send(stream, b"")
+        loaded()
         step = "grade this"
         return as_score(functions[request.function](request.task, request.answer)), False
     except (MemoryError, RecursionError) as error:
         return Score(None, f"the grader ran out of {'memory' if isinstance(error, MemoryError) else 'stack'}"), True
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a grader may raise what it likes
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a grader may raise what it likes
         return Score(None, f"the grader could not {step}: {type(error).__name__}: {error}"[:500]), False
 
 
@@ -117,14 +123,15 @@ def as_score(result: Any) -> Score:
     return Score(float(value), score.reason, score.extracted, score.details)
 
 
-def _receive(stream: BinaryIO) -> bytes | None:
-    head = stream.read(LENGTH.size)
-    if len(head) < LENGTH.size:
+def _receive(stream: BinaryIO) -> tuple[int, bytes] | None:
+    head = stream.read(HEAD.size)
+    if len(head) < HEAD.size:
         return None
-    return stream.read(LENGTH.unpack(head)[0])
+    number, length = HEAD.unpack(head)
+    return number, stream.read(length)
 
 
-def _send(stream: BinaryIO, data: bytes) -> None:
+def _send(stream: BinaryIO, number: int, data: bytes) -> None:
     with contextlib.suppress(BrokenPipeError):  # the parent is gone, and so will this be
-        stream.write(LENGTH.pack(len(data)) + data)
+        stream.write(HEAD.pack(number, len(data)) + data)
         stream.flush()
