@@ -1,6 +1,7 @@
 """Settings: which source wins, and what is said of a wrong one."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,14 +58,18 @@ def test_defaults_are_those_of_the_sandbox() -> None:
         ({"max_turns": "1.5"}, "--max-turns must be a whole number"),
         ({"max_cost": "nan"}, "--max-cost must be a number above 0"),
         ({"max_time": "-1"}, "--max-time must be a number above 0"),
+        ({"max_time": "1" + "0" * 400}, "--max-time is too large a number"),
+        ({"max_time": "1" + "0" * 5000}, "--max-time must be a number above 0"),
         ({"temperature": "-0.1"}, "--temperature must be a number not below 0"),
         ({"memory": "lots"}, "--memory must be a size above 0"),
         ({"memory": "0"}, "--memory must be a size above 0"),
+        ({"memory": "1" + "0" * 400}, "--memory must be a size above 0"),
         ({"network": "some"}, "--network must be none, packages, open or allow:HOST"),
         ({"network": "allow:"}, "--network must be none"),
         ({"mode": "magic"}, "--mode must be one of sandbox, llm, not 'magic'"),
         ({"sandbox": "vm"}, "--sandbox must be one of bwrap, docker"),
         ({"base_url": "127.0.0.1:8000"}, "--base-url must be a URL"),
+        ({"base_url": "http://[::1"}, "such as http://127.0.0.1:8000/v1, not what was given"),
         ({"model": " "}, "--model must be text"),
     ],
 )
@@ -83,6 +88,11 @@ def test_a_wrong_flag_is_named_with_its_value(flags: Mapping[str, Any], said: st
         ("max_turns = '3'\n", "'max_turns' in workroom.toml must be a whole number"),
         ("pids = true\n", "'pids' in workroom.toml must be a whole number"),
         ("max_turns = \n", "workroom.toml is not valid TOML"),
+        ("base_url = 'http://[::1'\n", "'base_url' in workroom.toml must be a URL"),
+        ("seed = " + "[" * 1500 + "]" * 1500, "workroom.toml holds too long a number or too deep a nesting"),
+        ("seed = " + "1" * 5000, "workroom.toml holds too long a number or too deep a nesting"),
+        ("seed = 0x" + "1" * 5000, "'seed' in workroom.toml is too large a number"),
+        ("max_time = 1" + "0" * 400, "'max_time' in workroom.toml is too large a number"),
         ("[limits]\nmemory = '1g'\n", "unknown key 'limits'"),
     ],
 )
@@ -101,6 +111,9 @@ def test_a_missing_or_unreadable_config_file_is_an_error() -> None:
         resolve({}, Path("bytes.toml"))
     with pytest.raises(ConfigError, match="cannot be read"):
         resolve({}, Path())
+    os.mkfifo("pipe.toml")
+    with pytest.raises(ConfigError, match=r"pipe\.toml is no regular file"):
+        resolve({}, Path("pipe.toml"))
 
 
 def test_arguments_of_a_call_are_checked_and_no_file_is_read() -> None:

@@ -4,6 +4,7 @@ All raise ConfigError for a value of a wrong type or range.
 """
 
 import re
+import sys
 from collections.abc import Callable
 from typing import Any, get_args
 from urllib.parse import urlsplit, urlunsplit
@@ -63,7 +64,7 @@ def number(*, positive: bool) -> Callable[[Any, str], float]:
     """A finite number, above 0 where `positive`, else 0 or above."""
 
     def check(value: Any, where: str) -> float:
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+        fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max
         if not fits or (positive and value == 0):
             raise ConfigError(f"{where} must be a number {'above 0' if positive else 'not below 0'}, not {value!r}")
         return float(value)
@@ -74,7 +75,7 @@ def number(*, positive: bool) -> Callable[[Any, str], float]:
 def size(value: Any, where: str) -> str | int:
     try:
         fits = isinstance(value, str | int) and not isinstance(value, bool) and parse_size(value) > 0
-    except ConfigError:
+    except (ConfigError, OverflowError):
         fits = False
     if not fits:
         raise ConfigError(f"{where} must be a size above 0 such as 512m or 4g, not {value!r}")
@@ -106,12 +107,13 @@ def price(value: Any, where: str) -> str:
 
 def url(value: Any, where: str) -> str:
     given = text(value, where)
+    shown = "what was given"  # where it may hold a key: it has a login, or no part of it can be told from another
     try:
         parts = urlsplit(given)
+        shown = shown if "@" in given else repr(redact_url(given))
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         fits = False
     if not fits:
-        shown = redact_url(given) if "@" not in given else "what was given"
-        raise ConfigError(f"{where} must be a URL such as http://127.0.0.1:8000/v1, not {shown!r}")
+        raise ConfigError(f"{where} must be a URL such as http://127.0.0.1:8000/v1, not {shown}")
     return given

@@ -8,6 +8,7 @@ only, so that no file and no `run.json` can leak them.
 
 import difflib
 import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -224,6 +225,8 @@ def serve_tables(config_file: Path | None = None) -> list[tuple[dict[str, Any], 
 
 def check(key: str, value: Any, where: str) -> Any:
     """The value of a setting in its right type. `where` names it in the error (a flag, or a key in a file)."""
+    if isinstance(value, int) and value.bit_length() > 64:  # Python itself cannot show all of these, nor JSON keep them
+        raise ConfigError(f"{where} is too large a number for any setting")
     return _CHECKS[key](value, where)
 
 
@@ -256,6 +259,9 @@ def _file_layer(path: Path, *, required: bool = False, table: tuple[str, ...] = 
 
 def _load_toml(path: Path, *, required: bool) -> dict[str, Any]:
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            # Reading a pipe would wait for ever, reading some devices would never end.
+            raise ConfigError(f"the configuration file {path} is no regular file")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if required:
@@ -267,6 +273,8 @@ def _load_toml(path: Path, *, required: bool) -> dict[str, Any]:
         raise ConfigError(f"the configuration file {path} is not UTF-8 text (byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the configuration file {path} is not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"the configuration file {path} holds too long a number or too deep a nesting") from error
 
 
 def _nearest(key: str) -> str:

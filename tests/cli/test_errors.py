@@ -87,6 +87,8 @@ def test_a_failure_before_the_first_model_call_is_recorded(tmp_path: Path, good:
     assert "there is no image" in record["error"]
     last = json.loads(done.stdout.splitlines()[-1])
     assert (last["type"], last["exit_code"], last["error"]) == ("result", 5, record["error"])
+    assert (last["stop_reason"], last["answer"], last["files"]) == ("sandbox_error", None, [])
+    assert [last[key] for key in ("turns", "usage", "cost", "duration")] == [None] * 4
 
 
 def test_an_internal_error_names_the_file_with_its_traceback_and_hides_keys(tmp_path: Path, good: str) -> None:

@@ -207,7 +207,7 @@ def test_the_first_signal_stops_after_the_step_and_saves(tmp_path: Path, number:
 
 def test_the_second_signal_stops_at_once_and_still_saves(tmp_path: Path) -> None:
     name = script(tmp_path / "s.jsonl", bash("echo first"), bash(WAITS), SUBMIT)
-    process = start(tmp_path, "x", "-m", name, "-o", "out", "--network", "none")
+    process = start(tmp_path, "x", "-m", name, "-o", "out", "--network", "none", "--json")
     _started(process, tmp_path / "out")
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -215,10 +215,16 @@ def test_the_second_signal_stops_at_once_and_still_saves(tmp_path: Path) -> None
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert time.monotonic() - began < 15
-    assert (process.returncode, stdout) == (130, "")
+    assert process.returncode == 130
     assert "Traceback" not in stderr
     run = RunDirectory.load(tmp_path / "out")
     assert run.finished is not None
+    last = json.loads(stdout.splitlines()[-1])
+    assert (last["type"], last["exit_code"], last["answer"], last["files"]) == ("result", 130, None, [])
+    assert {key: last[key] for key in ("stop_reason", "turns", "usage", "cost", "duration")} == {
+        **{key: run.run[key] for key in ("stop_reason", "turns", "usage", "cost")},
+        "duration": run.finished.duration,
+    }
     assert (run.finished.stop_reason, run.finished.turns, run.run["status"]) == ("interrupted", 2, "interrupted")
     assert any(event.type == "tool" and "first" in event.observation for event in run.events)
     assert json.loads((tmp_path / "out/trajectory.json").read_text())["steps"]

@@ -166,12 +166,19 @@ def _last_line(screen: Screen, run: Any, code: int, error: str | None, result: A
     """With `--json`, the line that closes the output, whatever happened."""
     if not screen.as_json:
         return
+    known = run.record  # of a run that ended early: what was written down of it
     record: dict[str, Any] = {
         "type": "result",
         "exit_code": code,
-        "stop_reason": None,
+        "stop_reason": known.get("stop_reason"),
         "error": error,
         "path": str(run.path) if run.path else None,
+        "answer": None,
+        "files": [],
+        "turns": known.get("turns"),
+        "usage": known.get("usage"),
+        "cost": known.get("cost"),
+        "duration": known.get("timings", {}).get("total"),
     }
     if result is not None:
         record |= {
