@@ -92,6 +92,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"the configuration {path} is not UTF-8 text (byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the configuration {path} is not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"the configuration {path} holds too long a number or too deep a nesting") from error
 
 
 def _override(text: str) -> tuple[str, Any]:
@@ -100,7 +102,7 @@ def _override(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--set wants KEY=VALUE, such as algorithm.steps=5, not {text!r}")
     try:
         found = tomllib.loads(f"value = {value}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         found = {}
     return key.strip(), found["value"] if found.keys() == {"value"} else value.strip()
 
