@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0
 IDLE_TIMEOUT = 600.0
 _END = object()
-_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+_UNREADABLE = (ValueError, RecursionError, OverflowError)
+_MALFORMED = (*_UNREADABLE, LookupError, TypeError, AttributeError)
 
 
 class Answer(Protocol):
@@ -261,8 +262,12 @@ class Endpoint:
 
         try:
             yield
-        except (self._sdk.APIError, httpx2.HTTPError, httpx2.StreamError, ValueError, RecursionError) as error:
-            raise model_error(self.provider, self._sdk, error, CONNECT_TIMEOUT) from None
+        except (self._sdk.APIError, httpx2.HTTPError, httpx2.StreamError, *_UNREADABLE) as error:
+            try:
+                failure = model_error(self.provider, self._sdk, error, CONNECT_TIMEOUT)
+            except _MALFORMED as odd:  # no error of a server, however odd, ends the run as a fault of ours
+                failure = self._nonsense(f"an error of a wrong form ({type(odd).__name__})")
+            raise failure from None
 
     def _nonsense(self, what: str) -> Overloaded:
         from workroom.models.transport import nonsense
