@@ -162,7 +162,7 @@ class Endpoint:
     async def _whole(self, client: Any, path: str, body: Mapping[str, Any], exchange: "_Exchange") -> None:
         import httpx2
 
-        with self._classed():
+        with self._classed(body):
             response = await client.post(path, cast_to=httpx2.Response, body=body)
             reply = self._decoded(response)
         self._take(exchange, reply)
@@ -178,7 +178,7 @@ class Endpoint:
     ) -> None:
         from workroom.models.watch import WatchedStream
 
-        with self._classed():
+        with self._classed(body):
             stream_class = self._sdk.AsyncStream[object]
             stream = await client.post(path, cast_to=object, body=body, stream=True, stream_cls=stream_class)
         taken()
@@ -227,6 +227,8 @@ class Endpoint:
         import anyio.lowlevel
         import httpx2
 
+        from workroom.models.transport import bound_body
+
         loop = anyio.lowlevel.current_token()
         if self._client is None or self._loop != loop:
             sdk = self._sdk
@@ -243,7 +245,7 @@ class Endpoint:
                     api_key=self._api_key,
                     timeout=timeout,
                     max_retries=0,
-                    http_client=client_of(**direct, timeout=timeout),
+                    http_client=client_of(**direct, timeout=timeout, event_hooks={"response": [bound_body]}),
                 )
             except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
                 raise BadRequest(
@@ -254,15 +256,20 @@ class Endpoint:
         return self._client
 
     @contextmanager
-    def _classed(self) -> Iterator[None]:
-        """Turns whatever the SDK raises into a ModelError, without a chain: the SDK's own texts may hold the key."""
+    def _classed(self, body: Mapping[str, Any] | None = None) -> Iterator[None]:
+        """Turns whatever the SDK raises into a ModelError, without a chain: the SDK's own texts may hold the key.
+
+        `body`: what is sent meanwhile, which may be at fault itself.
+        """
         import httpx2
 
-        from workroom.models.transport import model_error
+        from workroom.models.transport import can_be_sent, model_error
 
         try:
             yield
         except (self._sdk.APIError, httpx2.HTTPError, httpx2.StreamError, *_UNREADABLE) as error:
+            if isinstance(error, _UNREADABLE) and not can_be_sent(body):
+                raise BadRequest(f"{self.provider.model}: the request holds what JSON has no form for") from None
             try:
                 failure = model_error(self.provider, self._sdk, error, CONNECT_TIMEOUT)
             except _MALFORMED as odd:  # no error of a server, however odd, ends the run as a fault of ours
