@@ -94,8 +94,8 @@ def _image(image: Image) -> dict[str, Any]:
 class Answer:
     """What the server has said so far: fed event by event, or once with a whole message.
 
-    It is complete once the server has said how it ended. `feed` raises LookupError, TypeError, ValueError or
-    AttributeError for what is no message.
+    It is complete once the server has said how it ended. `feed` raises LookupError, TypeError, ValueError,
+    OverflowError or AttributeError for what is no message.
     """
 
     def __init__(self) -> None:

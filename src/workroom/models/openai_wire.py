@@ -91,8 +91,8 @@ def _wire_call(call: ToolCall) -> dict[str, Any]:
 class Answer:
     """What a server has said so far: fed chunk by chunk, or once with a whole completion.
 
-    It is complete once the server has said how it ended. `feed` raises LookupError, TypeError, ValueError or
-    AttributeError for what is no chat completion.
+    It is complete once the server has said how it ended. `feed` raises LookupError, TypeError, ValueError,
+    OverflowError or AttributeError for what is no chat completion.
     """
 
     def __init__(self) -> None:

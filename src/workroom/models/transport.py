@@ -1,7 +1,7 @@
 """What an SDK or the connection raised, as a `ModelError`."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -29,7 +29,7 @@ async def bound_body(response: httpx2.Response) -> None:
         return
     unpacked = response.aiter_bytes
 
-    async def bounded(chunk_size: int | None = None) -> AsyncIterator[bytes]:
+    async def bounded(chunk_size: int | None = None) -> AsyncGenerator[bytes]:
         size = 0
         async for piece in unpacked(chunk_size):
             size += len(piece)
