@@ -6,10 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from workroom.models.base import Delta, FinishReason, Image, Message, ToolCall, ToolSpec, Usage
-from workroom.models.messages import arguments_object, encodable, safe_name, tidy, unique_ids
+from workroom.models.messages import (
+    arguments_object,
+    counts,
+    encodable,
+    reason_text,
+    safe_name,
+    sendable,
+    tidy,
+    unique_ids,
+)
 
 API = "anthropic"
 _PLAIN = frozenset({"text", "tool_use"})
+_COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _CACHE = {"cache_control": {"type": "ephemeral"}}
 _FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -84,8 +94,8 @@ def _image(image: Image) -> dict[str, Any]:
 class Answer:
     """What the server has said so far: fed event by event, or once with a whole message.
 
-    It is complete once the server has said how it ended. `feed` raises LookupError, TypeError, ValueError or
-    AttributeError for what is no message.
+    It is complete once the server has said how it ended. `feed` raises LookupError, TypeError, ValueError,
+    OverflowError or AttributeError for what is no message.
     """
 
     def __init__(self) -> None:
@@ -104,25 +114,30 @@ class Answer:
                 self._take_envelope(event)
                 self._blocks = {index: _checked(block) for index, block in enumerate(event["content"])}
                 self._inputs = {i: json.dumps(b["input"]) for i, b in self._blocks.items() if b["type"] == "tool_use"}
-                self._finish = event.get("stop_reason") or "end_turn"
+                self._finish = reason_text(event.get("stop_reason")) or "end_turn"
             case "content_block_start":
                 block = _checked(event["content_block"])
-                self._blocks[event["index"]] = block
+                index = event["index"]
+                if not isinstance(index, int):
+                    raise TypeError("the index of a block is no number")
+                self._blocks[index] = block
                 if block["type"] == "tool_use":
-                    self._inputs[event["index"]] = ""
+                    self._inputs[index] = ""
                     return [Delta("tool_call", block["name"])]
             case "content_block_delta":
                 return self._take_delta(event["index"], event["delta"])
             case "message_delta":
                 self._count(event.get("usage") or {})
-                self._finish = event["delta"].get("stop_reason") or self._finish
+                self._finish = reason_text(event["delta"].get("stop_reason")) or self._finish
         return []
 
     def message(self, turn: int) -> Message:
         """The message that the blocks make. `turn` goes into the ids of calls that came without one."""
         blocks = [self._blocks[index] for index in sorted(self._blocks)]
         raw = [
-            ToolCall(self._blocks[index].get("id") or "", self._blocks[index]["name"], encodable(text) or "{}")
+            ToolCall(
+                encodable(self._blocks[index]["id"]), encodable(self._blocks[index]["name"]), encodable(text) or "{}"
+            )
             for index, text in sorted(self._inputs.items())
         ]
         thoughts = "".join(block["thinking"] for block in blocks if block["type"] == "thinking")
@@ -147,15 +162,11 @@ class Answer:
     def usage(self) -> Usage | None:
         if not self._usage:
             return None
-        count = {key: int(value) for key, value in self._usage.items() if isinstance(value, int)}
-        cached = count.get("cache_read_input_tokens", 0)
-        written = count.get("cache_creation_input_tokens", 0)
-        return Usage(
-            prompt=count.get("input_tokens", 0) + written + cached,
-            completion=count.get("output_tokens", 0),
-            cached=cached,
-            cache_written=written,
-        )
+        numbers = counts(*map(self._usage.get, _COUNTS))
+        if numbers is None:  # they cannot be meant, and limits go by them
+            return None
+        fresh, completion, cached, written = numbers
+        return Usage(prompt=fresh + written + cached, completion=completion, cached=cached, cache_written=written)
 
     def _provider(self, calls: Sequence[ToolCall]) -> Mapping[str, Any] | None:
         """All blocks in their order where there are more than text and calls: thoughts are signed for their place."""
@@ -168,14 +179,16 @@ class Answer:
                 content.append({**block, "id": call.id, "input": arguments_object(call)})
             elif block["type"] != "text" or block["text"].strip():  # an empty text is refused
                 content.append(block)
-        return {"api": API, "content": content}
+        return {"api": API, "content": [sendable(block) for block in content]}
 
     def _take_envelope(self, message: Mapping[str, Any]) -> None:
         self.model = message.get("model") or ""
         self._count(message.get("usage") or {})
 
     def _count(self, usage: Mapping[str, Any]) -> None:
-        self._usage |= {key: value for key, value in usage.items() if value is not None}
+        told = {key: usage[key] for key in _COUNTS if usage.get(key) is not None}
+        counts(*told.values())  # raises here, within `feed`, for what is no number
+        self._usage |= told
 
     def _take_delta(self, index: int, delta: Mapping[str, Any]) -> list[Delta]:
         block = self._blocks[index]

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0
 IDLE_TIMEOUT = 600.0
 _END = object()
-_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+_UNREADABLE = (ValueError, RecursionError, OverflowError)
+_MALFORMED = (*_UNREADABLE, LookupError, TypeError, AttributeError)
 
 
 class Answer(Protocol):
@@ -161,7 +162,7 @@ class Endpoint:
     async def _whole(self, client: Any, path: str, body: Mapping[str, Any], exchange: "_Exchange") -> None:
         import httpx2
 
-        with self._classed():
+        with self._classed(body):
             response = await client.post(path, cast_to=httpx2.Response, body=body)
             reply = self._decoded(response)
         self._take(exchange, reply)
@@ -177,7 +178,7 @@ class Endpoint:
     ) -> None:
         from workroom.models.watch import WatchedStream
 
-        with self._classed():
+        with self._classed(body):
             stream_class = self._sdk.AsyncStream[object]
             stream = await client.post(path, cast_to=object, body=body, stream=True, stream_cls=stream_class)
         taken()
@@ -226,6 +227,8 @@ class Endpoint:
         import anyio.lowlevel
         import httpx2
 
+        from workroom.models.transport import bound_body
+
         loop = anyio.lowlevel.current_token()
         if self._client is None or self._loop != loop:
             sdk = self._sdk
@@ -242,7 +245,7 @@ class Endpoint:
                     api_key=self._api_key,
                     timeout=timeout,
                     max_retries=0,
-                    http_client=client_of(**direct, timeout=timeout),
+                    http_client=client_of(**direct, timeout=timeout, event_hooks={"response": [bound_body]}),
                 )
             except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
                 raise BadRequest(
@@ -253,16 +256,25 @@ class Endpoint:
         return self._client
 
     @contextmanager
-    def _classed(self) -> Iterator[None]:
-        """Turns whatever the SDK raises into a ModelError, without a chain: the SDK's own texts may hold the key."""
+    def _classed(self, body: Mapping[str, Any] | None = None) -> Iterator[None]:
+        """Turns whatever the SDK raises into a ModelError, without a chain: the SDK's own texts may hold the key.
+
+        `body`: what is sent meanwhile, which may be at fault itself.
+        """
         import httpx2
 
-        from workroom.models.transport import model_error
+        from workroom.models.transport import can_be_sent, model_error
 
         try:
             yield
-        except (self._sdk.APIError, httpx2.HTTPError, httpx2.StreamError, ValueError, RecursionError) as error:
-            raise model_error(self.provider, self._sdk, error, CONNECT_TIMEOUT) from None
+        except (self._sdk.APIError, httpx2.HTTPError, httpx2.StreamError, *_UNREADABLE) as error:
+            if isinstance(error, _UNREADABLE) and not can_be_sent(body):
+                raise BadRequest(f"{self.provider.model}: the request holds what JSON has no form for") from None
+            try:
+                failure = model_error(self.provider, self._sdk, error, CONNECT_TIMEOUT)
+            except _MALFORMED as odd:  # no error of a server, however odd, ends the run as a fault of ours
+                failure = self._nonsense(f"an error of a wrong form ({type(odd).__name__})")
+            raise failure from None
 
     def _nonsense(self, what: str) -> Overloaded:
         from workroom.models.transport import nonsense

@@ -13,12 +13,15 @@ from workroom.errors import AuthError, BadRequest, ContextOverflow, ImagesRefuse
 from workroom.models.vision import pictures_refused
 
 _LONGEST = 500
+_LONGEST_WAIT = 365 * 86400.0  # seconds; who asks for more only makes the sentences long
 _SECRET = re.compile(r"\b(?:sk|gsk|xai)[-_][\w*.-]{8,}|\bAIza[\w-]{10,}|\bBearer\s+\S+")
 _RETRY_STATUS = frozenset({408, 409, 425})
 _QUOTA = re.compile(
     r"insufficient_quota|exceeded_current_quota|insufficient.balance|credit.balance|billing", re.IGNORECASE
 )
-_TRY_AGAIN = re.compile(r"(?:try again|retry) in (?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)\s?(ms|s))?", re.IGNORECASE)
+_TRY_AGAIN = re.compile(
+    r"(?:try again|retry) in (?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)\s?(ms|s))?", re.IGNORECASE
+)
 
 # The types of Anthropic's error events, which come inside a stream that began with status 200.
 _STATUS_OF_TYPE = {
@@ -162,13 +165,16 @@ def _window(details: Mapping[str, Any], text: str) -> int | None:
 def _number(patterns: tuple[re.Pattern[str], ...], text: str) -> int | None:
     for pattern in patterns:
         if (found := pattern.search(text)) and (digits := found[1].replace(",", "")):
-            return int(digits)
+            try:
+                return int(digits)
+            except ValueError:  # more digits than Python reads
+                return None
     return None
 
 
 def _status_in_stream(details: Mapping[str, Any]) -> int:
     code = details.get("code")
-    if isinstance(code, str) and code.isdigit():
+    if isinstance(code, str) and re.fullmatch(r"[45]\d\d", code):
         code = int(code)
     if isinstance(code, int) and 400 <= code < 600:
         return code
@@ -220,15 +226,15 @@ def _retry_after(headers: Mapping[str, str], text: str) -> float | None:
             pass
         try:
             return _seconds(parsedate_to_datetime(told).timestamp() - time.time())
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     found = _TRY_AGAIN.search(text)
     if not found or not any(found.groups()):
         return None
     hours, minutes, number, unit = found.groups()
-    seconds = float((number or "0").rstrip(".")) / (1000 if unit == "ms" else 1)
-    return _seconds(int(hours or 0) * 3600 + int(minutes or 0) * 60 + seconds)
+    seconds = float(number or 0) / (1000 if unit == "ms" else 1)
+    return _seconds(float(hours or 0) * 3600 + float(minutes or 0) * 60 + seconds)
 
 
 def _seconds(value: float) -> float | None:
-    return max(0.0, value) if math.isfinite(value) else None
+    return min(max(0.0, value), _LONGEST_WAIT) if math.isfinite(value) else None

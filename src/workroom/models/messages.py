@@ -1,6 +1,7 @@
 """What all adapters do to messages before they send them, and to texts that they get."""
 
 import json
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
@@ -93,6 +94,37 @@ def _deeper(value: Any, levels: int) -> bool:
         if not values:
             return False
     return True
+
+
+def reason_text(value: Any) -> str | None:
+    """How a server says that its answer ended, if it does. Raises TypeError for what is no text."""
+    if value and not isinstance(value, str):
+        raise TypeError(f"the reason of an end is of type {type(value).__name__}")
+    return value or None
+
+
+def counts(*values: Any) -> tuple[int, ...] | None:
+    """Token counts that a server reports, 0 for what it leaves out; None where one cannot be meant as a count."""
+    if any(isinstance(value, bool) for value in values):
+        return None
+    numbers = tuple(int(value or 0) for value in values)
+    return None if any(number < 0 for number in numbers) else numbers
+
+
+def sendable(value: Any, levels: int = _DEEPEST) -> Any:
+    """A server's JSON value as a request can hold it: texts encodable, and null for what no server would parse.
+
+    That is NaN, the infinities, and what is nested deeper than `levels`.
+    """
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {encodable(key): sendable(item, levels - 1) for key, item in value.items()} if levels else None
+    if isinstance(value, list):
+        return [sendable(item, levels - 1) for item in value] if levels else None
+    return value
 
 
 def safe_name(name: str) -> str:

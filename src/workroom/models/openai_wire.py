@@ -6,7 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from workroom.models.base import Delta, FinishReason, Image, Message, ToolCall, ToolSpec, Usage
-from workroom.models.messages import arguments_object, encodable, pictures_behind, safe_name, tidy, unique_ids
+from workroom.models.messages import (
+    arguments_object,
+    counts,
+    encodable,
+    pictures_behind,
+    reason_text,
+    safe_name,
+    sendable,
+    tidy,
+    unique_ids,
+)
 from workroom.models.token_ids import Told, read_told
 
 API = "openai"
@@ -81,8 +91,8 @@ def _wire_call(call: ToolCall) -> dict[str, Any]:
 class Answer:
     """What a server has said so far: fed chunk by chunk, or once with a whole completion.
 
-    It is complete once the server has said how it ended. `feed` raises LookupError, TypeError, ValueError or
-    AttributeError for what is no chat completion.
+    It is complete once the server has said how it ended. `feed` raises LookupError, TypeError, ValueError,
+    OverflowError or AttributeError for what is no chat completion.
     """
 
     def __init__(self) -> None:
@@ -107,7 +117,7 @@ class Answer:
             whole = bool(choice.get("message"))  # a whole completion ends by being there
             self.told = read_told(chunk, choice) if whole else None
             deltas += self._take(choice.get("message") or choice.get("delta") or {}, whole)
-            self._finish = choice.get("finish_reason") or ("stop" if whole else self._finish)
+            self._finish = reason_text(choice.get("finish_reason")) or ("stop" if whole else self._finish)
         return deltas
 
     def drop_calls(self) -> None:
@@ -116,7 +126,10 @@ class Answer:
 
     def message(self, turn: int) -> Message:
         """The message that the pieces make. `turn` goes into the ids of calls that came without one."""
-        raw = [ToolCall(call["id"], call["name"], encodable("".join(call["arguments"]))) for call in self._calls]
+        raw = [
+            ToolCall(encodable(call["id"]), encodable(call["name"]), encodable("".join(call["arguments"])))
+            for call in self._calls
+        ]
         calls = unique_ids(raw, turn)
         extras = {call.id: found["extra"] for call, found in zip(calls, self._calls, strict=True) if found["extra"]}
         provider: dict[str, Any] = {}
@@ -131,7 +144,7 @@ class Answer:
             content=encodable("".join(self._content)),
             reasoning=encodable("".join(self._reasoning)) or None,
             tool_calls=calls,
-            provider={"api": API, **provider} if provider else None,
+            provider=sendable({"api": API, **provider}) if provider else None,
         )
 
     @property
@@ -218,14 +231,11 @@ class Answer:
         return found
 
 
-def read_usage(usage: Mapping[str, Any]) -> Usage:
-    """The server's token counts."""
+def read_usage(usage: Mapping[str, Any]) -> Usage | None:
+    """The server's token counts; None, as if it told none, where they cannot be meant: limits go by them."""
     prompt = usage.get("prompt_tokens_details") or {}
     completion = usage.get("completion_tokens_details") or {}
     cached = prompt.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or usage.get("cached_tokens")
-    return Usage(
-        prompt=int(usage.get("prompt_tokens") or 0),
-        completion=int(usage.get("completion_tokens") or 0),
-        cached=int(cached or 0),
-        reasoning=int(completion.get("reasoning_tokens") or usage.get("reasoning_tokens") or 0),
-    )
+    reasoning = completion.get("reasoning_tokens") or usage.get("reasoning_tokens")
+    numbers = counts(usage.get("prompt_tokens"), usage.get("completion_tokens"), cached, reasoning)
+    return None if numbers is None else Usage(*numbers)

@@ -1,6 +1,7 @@
 """What an SDK or the connection raised, as a `ModelError`."""
 
 import json
+from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -10,6 +11,43 @@ from workroom.models.failures import Provider, classify
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+
+_LARGEST_BODY = 64 * 2**20  # bytes, unpacked
+
+
+class BodyTooLarge(httpx2.StreamError):
+    """A reply of a small size may be unpacked to one that fills the memory."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the reply is larger than {_LARGEST_BODY >> 20} MiB")
+
+
+async def bound_body(response: httpx2.Response) -> None:
+    """A hook for a client: ends a reply that grows too large. A stream of events, read piece by piece, may be long."""
+    if response.status_code < 400 and "event-stream" in response.headers.get("content-type", ""):
+        return
+    unpacked = response.aiter_bytes
+
+    async def bounded(chunk_size: int | None = None) -> AsyncGenerator[bytes]:
+        size = 0
+        async for piece in unpacked(chunk_size):
+            size += len(piece)
+            if size > _LARGEST_BODY:
+                await response.aclose()
+                raise BodyTooLarge
+            yield piece
+
+    response.aiter_bytes = bounded  # type: ignore[method-assign]
+
+
+def can_be_sent(body: Mapping[str, Any] | None) -> bool:
+    """Whether our own request can be written as JSON in UTF-8."""
+    try:
+        json.dumps(body, ensure_ascii=False, allow_nan=False, default=str).encode()
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def model_error(provider: Provider, sdk: "ModuleType", error: Exception, connect: float) -> ModelError:
@@ -41,6 +79,8 @@ def _connection_error(provider: Provider, cause: BaseException) -> ModelError:
         return BadRequest(f"{who}: the certificate of {host} is not trusted ({words}); set SSL_CERT_FILE")
     if isinstance(cause, httpx2.ProxyError) and "407" in words:
         return AuthError(f"{who}: the proxy on the way to {host} wants a login ({words}); set it in HTTPS_PROXY")
+    if isinstance(cause, BodyTooLarge):
+        return Overloaded(f"{who}: {host} failed ({words})")
     if isinstance(cause, httpx2.ConnectError):
         return Overloaded(f"{who}: no connection to {host} ({words}); is the server running, and --base-url right?")
     return Overloaded(f"{who}: the connection to {host} broke ({words})")
