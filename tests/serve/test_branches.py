@@ -53,6 +53,15 @@ def test_a_failed_request_before_takes_nothing_back(server: Server) -> None:
     assert TAKEN_BACK not in told(server)
 
 
+def test_a_front_end_that_rewrites_or_leaves_out_messages_takes_nothing_back(server: Server) -> None:
+    named: dict[str, Any] = {"extra_headers": {"X-Conversation-Id": "rewritten"}}
+    server.say("SAY a", **named)
+    server.say("", messages=[user("SAY a, in other words"), model("a"), user("SAY b")], **named)
+    assert TAKEN_BACK not in told(server)
+    server.say("", messages=[user("SAY b"), model("b"), user("SAY c")], **named)
+    assert TAKEN_BACK not in told(server)
+
+
 def test_a_name_in_a_header_leaves_the_history_to_the_client(server: Server) -> None:
     named: dict[str, Any] = {"extra_headers": {"X-Conversation-Id": "of-a-front-end"}}
     server.say("SAY one", **named)
