@@ -9,7 +9,8 @@ import importlib.util
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from workroom.bench.graders.registry import F1_OR_JUDGE, GRADERS, OWN, is_judged, names
+from workroom.bench.graders.instructions import malformed
+from workroom.bench.graders.registry import F1_OR_JUDGE, GRADERS, INSTRUCTIONS, OWN, is_judged, names
 from workroom.bench.graders.statement import shown
 from workroom.bench.graders.worker import Request
 from workroom.bench.score import NO_JUDGE, Score
@@ -108,6 +109,8 @@ def check(suite: "Suite", tasks: "Iterable[Task]") -> None:
             raise ConfigError(f"{where} has no answer, which its grader {name!r} compares with; give it one")
         elif not is_judged(name):
             _check_libraries(name, where)
+            if GRADERS[name] is INSTRUCTIONS and (why := malformed(task)):
+                raise ConfigError(f"{where}: {why}")
         elif first := _first(suite, name):
             if first not in GRADERS:
                 raise ConfigError(

@@ -68,6 +68,15 @@ def grade(task: Task, answer: str, *, benchmark: Benchmark, strict: bool) -> Sco
     return Score(float(followed), reason, answer, details)
 
 
+def malformed(task: Task) -> str | None:
+    """Why no answer to the task could ever be graded, as far as its own form tells; None where it can."""
+    try:
+        _instructions(task)
+    except _UnscoredError as error:
+        return str(error)
+    return None
+
+
 def variants(answer: str) -> list[str]:
     """The eight texts of the loose protocol, the answer itself first."""
     lines = answer.split("\n")

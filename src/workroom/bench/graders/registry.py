@@ -29,7 +29,7 @@ class Grader:
 
 _MATHEMATICS = Grader(f"{_HERE}.mathematics:grade", ("math_verify",))
 # The package's own front door would load `datasets`, which no checker needs: 90 MiB for each worker.
-_INSTRUCTIONS = Grader(
+INSTRUCTIONS: Final = Grader(
     f"{_HERE}.instructions:grade_by_name", ("if_verifiable",), reference=False, loaded=("nltk", "langdetect")
 )
 
@@ -49,10 +49,10 @@ GRADERS: Final[Mapping[str, Grader]] = MappingProxyType(
         "chemiq:list_of_tuples": Grader(f"{_HERE}.chemiq:grade_mapping"),
         "chemiq:canonical_smi_match": Grader(f"{_HERE}.chemiq:grade_smiles"),
         "chemiq:opsin": Grader(f"{_HERE}.chemiq:grade_name"),
-        "ifbench_loose": _INSTRUCTIONS,
-        "ifbench_strict": _INSTRUCTIONS,
-        "ifeval_loose": _INSTRUCTIONS,
-        "ifeval_strict": _INSTRUCTIONS,
+        "ifbench_loose": INSTRUCTIONS,
+        "ifbench_strict": INSTRUCTIONS,
+        "ifeval_loose": INSTRUCTIONS,
+        "ifeval_strict": INSTRUCTIONS,
     }
 )
 
