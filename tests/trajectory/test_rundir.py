@@ -260,3 +260,13 @@ def test_leftovers_that_cannot_be_removed_cost_nothing(tmp_path: Path) -> None:
     written(tmp_path / "one").close()
     (tmp_path / "one" / "run.json.tmp.1").mkdir()
     RunDirectory.reopen(tmp_path / "one").close()
+
+
+@pytest.mark.parametrize("messages", [[{}], [{"role": 5, "content": "x"}], [{"role": "user", "content": 5}], ["x"]])
+def test_a_beginning_with_messages_that_are_none_is_damaged(tmp_path: Path, messages: list[object]) -> None:
+    written(tmp_path / "one").close()
+    log = tmp_path / "one" / "events.jsonl"
+    first, *rest = log.read_text().splitlines(keepends=True)
+    log.write_text("".join([json.dumps({**json.loads(first), "messages": messages}) + "\n", *rest]))
+    loaded = RunDirectory.load(tmp_path / "one")
+    assert (loaded.started, loaded.damaged, len(loaded.events)) == (None, 1, len(rest))

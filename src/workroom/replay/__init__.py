@@ -73,9 +73,13 @@ def configuration(run: "RunDirectory", overrides: Mapping[str, Any]) -> RunConfi
     A run that was imported ran elsewhere: its commands get no network unless `overrides` says so. Raises ConfigError
     for a run without a sandbox and for a value that is none.
     """
-    if run.started is not None and run.started.mode == "llm":
+    if run.started is None:
+        raise ConfigError(
+            f"the log of the run in {run.path} has no beginning, or that is damaged: it cannot be replayed"
+        )
+    if run.started.mode == "llm":
         raise ConfigError(f"the run in {run.path} was made in mode llm: it ran no commands that could be replayed")
-    facts = (run.started.sandbox if run.started else None) or {}
+    facts = run.started.sandbox or {}
     values: dict[str, Any] = {"sandbox": facts.get("backend"), "network": facts.get("network")}
     if "imported_from" in run.run:
         values = {"network": "none"}

@@ -6,7 +6,7 @@ the episode began, monotonic). Live-only events (`ModelDelta`, `ToolStarted`) ar
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 StopReason = Literal[
     "submitted",
@@ -20,6 +20,12 @@ StopReason = Literal[
     "sandbox_error",
     "interrupted",
 ]
+
+
+def _with_role(message: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(message.get("role"), str) or not isinstance(message.get("content"), str | list | None):
+        raise ValueError("a message has a role and a content")  # noqa: TRY004 - what pydantic takes for a wrong value
+    return message
 
 
 class TokenUsage(BaseModel):
@@ -84,7 +90,7 @@ class EpisodeStarted(_Event):
     mode: Literal["sandbox", "llm"]
     model: str
     protocol: str
-    messages: list[dict[str, Any]]
+    messages: list[Annotated[dict[str, Any], AfterValidator(_with_role)]]
     tools: list[dict[str, Any]]
     documents: list[str] = []
     sandbox: dict[str, Any] | None = None
