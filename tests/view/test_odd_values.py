@@ -38,12 +38,12 @@ def test_nor_does_a_message_or_a_fact(tmp_path: Path) -> None:
     started, result = runs.begun(), runs.bash(1, "true", "out")[-1]
     assert result.type == "tool"
     result.facts = {"exit_code": FORGED, "not_run": FORGED, "timed_out": True, "chunk": "x", "head": "y"}
-    started.messages = [{"role": FORGED, "content": FORGED}, {"role": "user", "content": None}]
+    started.messages = [{"role": "odd", "content": [FORGED]}, {"role": "user", "content": None}]
     started.tools = [{"function": "x"}, {"function": {"name": FORGED}}, {"name": "plain"}]
     run = runs.write_run(tmp_path / "run", [started, *runs.bash(1, "true", "out")[:-1], result], finish=False)
     first, second = json.loads(run_page.chunk(run, "turns-0"))["rows"]
     told, empty = first["events"][0]["messages"]
-    assert (told["role"], json.loads(told["content"]), empty["content"]) == ("", FORGED, "")
+    assert (told["role"], json.loads(told["content"]), empty["content"]) == ("odd", [FORGED], "")
     assert first["events"][0]["tools"] == ["", "", "plain"]
     assert second["events"][2]["facts"] == {"timed_out": True}
 
