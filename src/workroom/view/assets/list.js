@@ -2,6 +2,7 @@
 
 const HEIGHT = { open: 320, closed: 84 }; // pixels of a row that nobody has seen yet
 
+const FAR = 1500; // pixels from the window
 const HOLD = 4000; // milliseconds
 const SCROLLS = new Set(["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End", " "]);
 
@@ -35,10 +36,10 @@ function rowList(root, context) {
         const group = groups[Number(entry.target.dataset.group)];
         group.near = entry.isIntersecting;
         if (group.near) fill(group);
-        else if (entry.target.isConnected) empty(group);
+        else if (entry.target.isConnected && isFar(entry.target)) empty(group); // what is told may be over already
       }
     },
-    { rootMargin: "1500px 0px" },
+    { rootMargin: `${FAR}px 0px` },
   );
 
   function begin() {
@@ -239,6 +240,11 @@ function rowList(root, context) {
   };
   begin();
   return { go, hold, toggle, all, grow, article: articleOf, current: () => current, moved: () => moved, close };
+}
+
+function isFar(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  return bottom < -FAR || top > innerHeight + FAR;
 }
 
 /* Brings a range to the middle of what scrolls around it. */
