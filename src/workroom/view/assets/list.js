@@ -36,11 +36,14 @@ function rowList(root, context) {
         const group = groups[Number(entry.target.dataset.group)];
         group.near = entry.isIntersecting;
         if (group.near) fill(group);
-        else if (entry.target.isConnected && isFar(entry.target)) empty(group); // what is told may be over already
+        else if (entry.target.isConnected && isFar(entry.target) && !isHeld(group)) empty(group); // it may be near again
       }
     },
     { rootMargin: `${FAR}px 0px` },
   );
+
+  /* What was just gone to stays, also while what comes in above it moves it away. */
+  const isHeld = (group) => Boolean(held) && current >= 0 && group === groupOf(current);
 
   function begin() {
     for (let start = 0; start < index.rows.length; start += index.chunk) addGroup();
