@@ -69,6 +69,13 @@ def write_run(
     return directory
 
 
+def go_on(run: RunDirectory, events: list[Event]) -> None:
+    """Records those of the events that the run has not yet, a second each."""
+    for number, event in enumerate(events[len(run.events) :], len(run.events)):
+        event.seq, event.elapsed = number, float(number)
+        run.record(event)
+
+
 def begun(prompt: str = PROMPT, documents: Iterable[str] = ()) -> EpisodeStarted:
     return EpisodeStarted(
         episode="e1",

@@ -78,9 +78,7 @@ def test_a_run_appears_turn_by_turn(tmp_path: Path, open_page: Open) -> None:
         run.durable = False
 
         def record(until: int) -> None:
-            for number, event in enumerate(events[len(run.events) : until], len(run.events)):
-                event.seq, event.elapsed = number, float(number)
-                run.record(event)
+            runs.go_on(run, events[:until])
 
         record(3)  # the first turn's call is not answered yet
         with served(RunSource(run.path)) as address:

@@ -105,9 +105,7 @@ def test_what_comes_while_a_run_goes_on_is_searched(tmp_path: Path, open_page: O
         run.durable = False
 
         def record(until: int) -> None:
-            for number, event in enumerate(events[len(run.events) : until], len(run.events)):
-                event.seq, event.elapsed = number, float(number)
-                run.record(event)
+            runs.go_on(run, events[:until])
 
         record(4)
         with served(RunSource(run.path)) as address:

@@ -2,7 +2,6 @@
 
 const HEIGHT = { open: 320, closed: 84 }; // pixels of a row that nobody has seen yet
 
-const FAR = 1500; // pixels from the window
 const HOLD = 4000; // milliseconds
 const SCROLLS = new Set(["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End", " "]);
 
@@ -36,14 +35,11 @@ function rowList(root, context) {
         const group = groups[Number(entry.target.dataset.group)];
         group.near = entry.isIntersecting;
         if (group.near) fill(group);
-        else if (entry.target.isConnected && isFar(entry.target) && !isHeld(group)) empty(group); // it may be near again
+        else if (entry.target.isConnected) empty(group);
       }
     },
-    { rootMargin: `${FAR}px 0px` },
+    { rootMargin: "1500px 0px" },
   );
-
-  /* What was just gone to stays, also while what comes in above it moves it away. */
-  const isHeld = (group) => Boolean(held) && current >= 0 && group === groupOf(current);
 
   function begin() {
     for (let start = 0; start < index.rows.length; start += index.chunk) addGroup();
@@ -243,11 +239,6 @@ function rowList(root, context) {
   };
   begin();
   return { go, hold, toggle, all, grow, article: articleOf, current: () => current, moved: () => moved, close };
-}
-
-function isFar(element) {
-  const { top, bottom } = element.getBoundingClientRect();
-  return bottom < -FAR || top > innerHeight + FAR;
 }
 
 /* Brings a range to the middle of what scrolls around it. */

@@ -192,7 +192,7 @@ function searchBar(context, show, hold) {
     total = 0;
     highlight("found", []);
     highlight("here", []);
-    search.find(query).catch(stopped);
+    return search.find(query).catch(stopped);
   }
   async function step(by) {
     if (!total) return;
@@ -219,10 +219,11 @@ function searchBar(context, show, hold) {
   input.addEventListener("keydown", (event) => {
     if (event.key === "Enter") {
       event.preventDefault();
-      if (input.value !== query) {
-        clearTimeout(timer);
-        begin();
-      } else step(event.shiftKey ? -1 : 1);
+      const by = event.shiftKey ? -1 : 1;
+      const wanted = input.value;
+      clearTimeout(timer);
+      if (wanted === query) step(by);
+      else begin().then(() => wanted === query && step(by));
     } else if (event.key === "Escape") {
       input.value = "";
       begin();
