@@ -284,6 +284,21 @@ def test_a_hit_in_the_middle_of_a_long_output_is_in_view(rich: Path, open_page: 
     page.wait_for_function(IN_VIEW)
 
 
+ENTER_WHILE_IT_SEARCHES = """(input, query) => {
+  input.value = query;
+  input.dispatchEvent(new Event("input"));
+  const enter = () => input.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }));
+  setTimeout(enter, 200);  // just after the search has begun
+}"""
+
+
+def test_enter_while_the_search_goes_on(long: Path, open_page: Open) -> None:
+    page = open_page(long).page
+    page.get_by_role("searchbox").evaluate(ENTER_WHILE_IT_SEARCHES, "day-290")
+    expect(page.locator(".count")).to_have_text("1 of 1 hit")
+    expect(page.locator("#turn-290")).to_be_in_viewport()
+
+
 def test_keys(long: Path, open_page: Open) -> None:
     page = open_page(long).page
     current = page.locator(".row.current")

@@ -162,6 +162,7 @@ function searchBar(context, show, hold) {
   let query = "";
   let timer = 0;
   let done = true;
+  let owed = 0; // the step that was asked for before the hit that it leads to was found
   const input = el("input", {
     type: "search",
     placeholder: "Search all texts",
@@ -176,6 +177,7 @@ function searchBar(context, show, hold) {
     done = finished;
     if (done) current = Math.min(current, total - 1);
     tell();
+    if (owed) step(owed);
   });
   function tell() {
     const place = current >= 0 ? `${number(current + 1)} of ` : "";
@@ -190,12 +192,16 @@ function searchBar(context, show, hold) {
     current = -1;
     hits = [];
     total = 0;
+    done = false;
+    owed = 0;
     highlight("found", []);
     highlight("here", []);
-    return search.find(query).catch(stopped);
+    search.find(query).catch(stopped);
   }
   async function step(by) {
-    if (!total) return;
+    const known = current + by >= 0 && current + by < total;
+    owed = done || known ? 0 : by;
+    if (owed || !total) return;
     current = current < 0 && by < 0 ? total - 1 : (current + by + total) % total;
     tell();
     const [wanted, asked] = [current, query];
@@ -219,11 +225,9 @@ function searchBar(context, show, hold) {
   input.addEventListener("keydown", (event) => {
     if (event.key === "Enter") {
       event.preventDefault();
-      const by = event.shiftKey ? -1 : 1;
-      const wanted = input.value;
       clearTimeout(timer);
-      if (wanted === query) step(by);
-      else begin().then(() => wanted === query && step(by));
+      if (input.value !== query) begin();
+      step(event.shiftKey ? -1 : 1);
     } else if (event.key === "Escape") {
       input.value = "";
       begin();
