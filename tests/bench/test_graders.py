@@ -206,6 +206,10 @@ def test_a_name_that_is_none_is_unscored() -> None:
         (task("llm_judge:variant", ""), "has no answer"),
         (task("grader.py"), r"is graded by nowhere/grader.py, which does not exist"),
         (task("ifbench_loose"), "task 't1' of suite 'some': the task is malformed: meta needs instruction_id_list"),
+        (
+            replace(task("ifbench_strict"), meta={"instruction_id_list": ["format:emojis"], "kwargs": [{}]}),
+            "task 't1' of suite 'some': ifbench has no instruction 'format:emojis'; did you mean 'format:emoji'",
+        ),
     ],
 )
 def test_what_cannot_be_graded_is_found_before_anything_starts(bad: Task, message: str) -> None:

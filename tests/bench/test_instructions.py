@@ -12,8 +12,9 @@ from typing import Any, cast
 import pytest
 
 from workroom.bench.graders import Graders
+from workroom.bench.graders.instruction_names import NAMES
 from workroom.bench.graders.instructions import grade, variants
-from workroom.bench.graders.language_data import Benchmark, missing_data
+from workroom.bench.graders.language_data import Benchmark, checkers, missing_data
 from workroom.bench.score import Score
 from workroom.bench.suite import find_suite
 from workroom.task import Task
@@ -165,6 +166,11 @@ def test_an_empty_answer_follows_nothing(answer: str) -> None:
 
 SPAN = {"prompt_to_repeat": "one two three four five", "n_start": 1.0, "n_end": 3.0, "keyword": None, "N": None}
 HASHES: Instruction = ("keywords:letter_frequency", {"letter": "#", "let_frequency": 4, "let_relation": "at least"})
+
+
+@pytest.mark.parametrize("benchmark", ["ifbench", "ifeval"])
+def test_the_names_are_those_of_the_checkers(benchmark: Benchmark) -> None:
+    assert NAMES[benchmark] == checkers(benchmark).keys()
 
 
 def test_nulls_are_dropped_and_whole_numbers_are_whole() -> None:

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -56,24 +55,20 @@ def test_version(tmp_path: Path) -> None:
     assert workroom(tmp_path, "--version").stdout == f"workroom {package.__version__}\n"
 
 
-def test_help_loads_nothing_heavy_and_is_fast(tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", [(), ("run",)], ids=["workroom", "run"])
+def test_help_loads_little(tmp_path: Path, verb: tuple[str, ...]) -> None:
+    """What keeps it within 0.2 s, whatever else the machine does: 33 modules are of Python itself, and 152 in all."""
     code = (
-        "import sys, workroom.cli; workroom.cli.main(['run', '--help']);"
-        "print(sorted({'pydantic', 'openai', 'anthropic', 'rich', 'anyio', 'asyncio', 'jinja2'} & set(sys.modules)))"
+        "import atexit, sys; atexit.register(lambda: print(*sys.modules));"
+        f"import workroom.cli; workroom.cli.main({[*verb, '--help']})"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment(tmp_path), check=True
     )
-    assert done.stdout.splitlines()[-1] == "[]"
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "pass"], check=True)
-    bare = time.perf_counter() - began
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "workroom", "--help"], stdout=subprocess.DEVNULL, cwd=ROOT, check=True)
-        times.append(time.perf_counter() - began)
-    assert min(times) < max(0.2, 10 * bare)  # the goal is 0.2 s; a crowded machine is slower at everything
+    loaded = done.stdout.splitlines()[-1].split()
+    assert {"sys", "workroom.cli"} <= set(loaded)
+    assert not {"pydantic", "openai", "anthropic", "rich", "anyio", "asyncio", "jinja2"} & set(loaded)
+    assert len(loaded) < 200
 
 
 @pytest.mark.parametrize(

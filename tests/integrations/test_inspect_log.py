@@ -40,6 +40,29 @@ def written(path: Path) -> None:
             run.record(event)
 
 
+@pytest.mark.parametrize("depth", [90, 101, 250, 900, 200_000])
+def test_odd_arguments_are_kept_as_they_can_be(tmp_path: Path, depth: int) -> None:
+    events = episode()
+    for event in events:
+        if event.type == "assistant" and event.calls:
+            event.calls[0].arguments = f'{{"half": "\\ud800", "nested": {"[" * depth}{"]" * depth}}}'
+    with RunDirectory.create(tmp_path / "run", {}) as run:
+        for event in events:
+            run.record(event)
+    done = export(tmp_path, "run", "--to", "inspect", "-o", "log.json")
+    assert done.returncode == 0, done.stderr
+    samples = read_eval_log(str(tmp_path / "log.json")).samples
+    assert samples
+    turn = samples[0].messages[2]
+    assert isinstance(turn, ChatMessageAssistant)
+    assert turn.tool_calls
+    call = turn.tool_calls[0]
+    if depth == 90:
+        assert (call.arguments["half"], call.parse_error) == ("\N{REPLACEMENT CHARACTER}", None)
+    else:
+        assert (call.arguments, '"nested": [[' in (call.parse_error or "")) == ({}, True)
+
+
 def test_inspect_reads_a_run_as_a_sample(tmp_path: Path) -> None:
     written(tmp_path / "run")
     done = export(tmp_path, "run", "--to", "inspect", "-o", "log.json")

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from workroom.models.base import Image, Message, Sampling, ToolCall
+from workroom.nesting import deeper
 
 _DEEPEST = 64  # levels of a call's arguments that servers can be trusted to parse
 
@@ -73,27 +74,13 @@ def arguments_object(call: ToolCall) -> dict[str, Any]:
         json.dumps(value, ensure_ascii=False).encode()  # an escaped half of a surrogate pair cannot be sent
     except (ValueError, RecursionError):
         value = None
-    if isinstance(value, dict) and not _deeper(value, _DEEPEST):
+    if isinstance(value, dict) and not deeper(value, _DEEPEST):
         return value
     return {"invalid_json": encodable(call.arguments)}
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
-
-
-def _deeper(value: Any, levels: int) -> bool:
-    """Whether objects and lists are nested deeper than that."""
-    values = [value]
-    for _ in range(levels):
-        values = [
-            item
-            for outer in values
-            for item in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
-        ]
-        if not values:
-            return False
-    return True
 
 
 def reason_text(value: Any) -> str | None:

@@ -5,6 +5,7 @@ import binascii
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from workroom.nesting import deeper
 from workroom.trajectory.reader import without_surrogates
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def shown_event(event: "Event", cutter: Cutter) -> dict[str, Any]:
         shown["messages"] = [
             {"role": _name(message.get("role")), "content": cutter.value(message.get("content") or "")}
             for message in event.messages
-            if not _deep(message)
+            if not deeper(message, _DEEPEST)
         ]
         shown["tools"] = [_name(_function(tool).get("name")) for tool in event.tools]
     elif event.type == "assistant":
@@ -82,7 +83,7 @@ def given(arguments: str) -> dict[str, Any] | None:
         values = json.loads(arguments)
     except (ValueError, RecursionError):
         return None
-    return without_surrogates(values) if isinstance(values, dict) and not _deep(values) else None
+    return without_surrogates(values) if isinstance(values, dict) and not deeper(values, _DEEPEST) else None
 
 
 def picture_bytes(data: str) -> bytes:
@@ -116,21 +117,6 @@ def _facts(facts: dict[str, Any]) -> dict[str, Any]:
     told = {name: facts.get(name) for name in ("exit_code", "timed_out", "not_run")}
     kept = {name: value for name, value in told.items() if isinstance(value, bool | int)}
     return kept | ({"not_run": reason} if (reason := _name(told["not_run"])) else {})
-
-
-def _deep(value: Any) -> bool:
-    """Whether lists and objects are nested more deeply than anybody would write them."""
-    level = [value]
-    for _ in range(_DEEPEST):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _call(call: "Call", cutter: Cutter) -> dict[str, Any]:

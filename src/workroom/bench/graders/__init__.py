@@ -109,7 +109,7 @@ def check(suite: "Suite", tasks: "Iterable[Task]") -> None:
             raise ConfigError(f"{where} has no answer, which its grader {name!r} compares with; give it one")
         elif not is_judged(name):
             _check_libraries(name, where)
-            if GRADERS[name] is INSTRUCTIONS and (why := malformed(task)):
+            if GRADERS[name] is INSTRUCTIONS and (why := malformed(task, name)):
                 raise ConfigError(f"{where}: {why}")
         elif first := _first(suite, name):
             if first not in GRADERS:

@@ -16,11 +16,13 @@ Where the official code would draw a number at random or end the whole evaluatio
   checker has not found that the variant follows.
 """
 
+import difflib
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workroom.bench.graders.instruction_names import NAMES
 from workroom.bench.graders.language_data import Benchmark, checkers, how_to_fetch, missing
 from workroom.bench.score import Score
 from workroom.task import Task
@@ -41,8 +43,7 @@ class _Verdict:
 
 def grade_by_name(task: Task, answer: str) -> Score:
     """By the benchmark and the protocol that the task's grader names: `ifbench_loose`, `ifeval_strict`, ..."""
-    benchmark, _, protocol = (task.grader or "").partition("_")
-    return grade(task, answer, benchmark="ifeval" if benchmark == "ifeval" else "ifbench", strict=protocol == "strict")
+    return grade(task, answer, benchmark=_benchmark(task.grader), strict=(task.grader or "").endswith("_strict"))
 
 
 def grade(task: Task, answer: str, *, benchmark: Benchmark, strict: bool) -> Score:
@@ -68,10 +69,13 @@ def grade(task: Task, answer: str, *, benchmark: Benchmark, strict: bool) -> Sco
     return Score(float(followed), reason, answer, details)
 
 
-def malformed(task: Task) -> str | None:
+def malformed(task: Task, grader: str) -> str | None:
     """Why no answer to the task could ever be graded, as far as its own form tells; None where it can."""
     try:
-        _instructions(task)
+        names, _ = _instructions(task)
+        benchmark = _benchmark(grader)
+        if not NAMES[benchmark].issuperset(names):  # another version of if-verifiable may know more
+            _checkers(names, benchmark)
     except _UnscoredError as error:
         return str(error)
     return None
@@ -91,10 +95,7 @@ def _column(verdicts: Iterable[_Verdict], name: str) -> list[bool]:
 
 def _judge(task: Task, answer: str, benchmark: Benchmark) -> list[_Verdict]:
     names, arguments = _instructions(task)
-    known = checkers(benchmark)
-    for name in names:
-        if name not in known:
-            raise _UnscoredError(f"{benchmark} has no instruction {name!r}")
+    known = _checkers(names, benchmark)
     if absent := missing(names):
         raise _UnscoredError(f"a checker needs NLTK's {', '.join(absent)}: {how_to_fetch(absent)}")
     texts = variants(answer)
@@ -104,6 +105,21 @@ def _judge(task: Task, answer: str, benchmark: Benchmark) -> list[_Verdict]:
         followed = _follows(checker, name, answer)
         verdicts.append(_Verdict(name, followed, followed or any(_tolerant(checker, text) for text in texts[1:])))
     return verdicts
+
+
+def _benchmark(grader: str | None) -> Benchmark:
+    return "ifeval" if (grader or "").startswith("ifeval_") else "ifbench"
+
+
+def _checkers(names: Iterable[str], benchmark: Benchmark) -> Mapping[str, type[Any]]:
+    known = checkers(benchmark)
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            raise _UnscoredError(
+                f"{benchmark} has no instruction {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+            )
+    return known
 
 
 def _instructions(task: Task) -> tuple[Sequence[str], list[dict[str, Any]]]:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import workroom
 from workroom.errors import ConfigError
+from workroom.nesting import deeper
 from workroom.trajectory.atif import timestamp
 from workroom.trajectory.export.messages import conversation, text_of
+from workroom.trajectory.reader import without_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
     from workroom.trajectory.events import TokenUsage
     from workroom.trajectory.rundir import RunDirectory
+
+
+_DEEPEST = 100  # levels of a call's arguments; pydantic writes 255, and there are others around them
 
 
 def write_log(runs: "Iterable[RunDirectory]", stream: "TextIO") -> int:
@@ -132,11 +137,11 @@ def _assistant(message: dict[str, Any]) -> "ChatMessageAssistant":
     for call in message.get("tool_calls", ()):
         raw = call["function"]["arguments"]
         try:
-            arguments, wrong = json.loads(raw or "{}", parse_constant=str), None
+            arguments, wrong = without_surrogates(json.loads(raw or "{}", parse_constant=str)), None
         except (ValueError, RecursionError) as error:
             arguments, wrong = None, str(error)
-        if not isinstance(arguments, dict):
-            arguments, wrong = {}, f"{wrong or 'no object'}: {raw}"
+        if not isinstance(arguments, dict) or deeper(arguments, _DEEPEST):
+            arguments, wrong = {}, f"{wrong or 'no object, or nested too deep'}: {raw}"
         calls.append(ToolCall(call["id"], call["function"]["name"], arguments, wrong))
     content: Any = text_of(message)
     if thought := message.get("reasoning_content"):

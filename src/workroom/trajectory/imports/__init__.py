@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from workroom.errors import ConfigError
+from workroom.nesting import deeper
 from workroom.trajectory.imports.atif import from_atif
 from workroom.trajectory.imports.base import Imported, Malformed
 from workroom.trajectory.imports.release import from_release, from_release_bench
@@ -55,23 +56,12 @@ def _decode(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is no JSON: {error}") from error
     except RecursionError:
         document = None
-    if document is None or _too_deep(document):
+    if document is None or deeper(document, DEEPEST):
         raise ConfigError(f"{path} cannot be imported: it is nested too deeply (more than {DEEPEST} levels)")
     if not isinstance(document, dict):
         raise ConfigError(f"{path} cannot be imported: it is no JSON object")
     whole: dict[str, Any] = without_surrogates(document)
     return whole
-
-
-def _too_deep(document: Any) -> bool:
-    """Told without recursion, unlike by all that comes after."""
-    level = [document] if isinstance(document, dict | list) else []
-    for _ in range(DEEPEST):
-        inner = [value.values() if isinstance(value, dict) else value for value in level]
-        level = [value for values in inner for value in values if isinstance(value, dict | list)]
-        if not level:
-            return False
-    return True
 
 
 def _runs(document: dict[str, Any], folder: Path) -> list[Imported]:
