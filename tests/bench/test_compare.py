@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.bench.benches import make_bench, series
-from workroom.bench.compare import DELTA, Comparison, Row, compare
+from workroom.bench.compare import DELTA, Comparison, Gap, Row, compare
 from workroom.bench.outcomes import scores_by_item
 from workroom.bench.statistics import Difference, mean_interval, paired_difference, wilson
 from workroom.bench.store import BenchDirectory
@@ -91,6 +91,24 @@ def test_only_tasks_that_all_runs_have_scores_of_count(tmp_path: Path) -> None:
     assert [cell.estimate.mean for cell in found.cells] == [near(2 / 3), near(2 / 3)]
     assert [str(cell.coverage) for cell in found.cells] == ["4 of 5", "4 of 4"]
     assert (found.cells[0].estimate.low, found.cells[0].estimate.high) == wilson(2 / 3, 3)
+
+
+def test_what_the_sandbox_adds_is_of_tasks_with_a_score_in_both_modes(tmp_path: Path) -> None:
+    one = {"math": {"sandbox": series(1.0, 0.0, None, None), "llm": series(None, 0.0, 1.0, None)}}
+    two = {"math": {"sandbox": series(1.0, 0.0, 1.0, 1.0), "llm": series(0.0, 0.0, 1.0, 1.0)}}
+    found = row(compare([make_bench(tmp_path / "one", one), make_bench(tmp_path / "two", two)]), "math", DELTA)
+    assert [(cell.coverage.items, str(cell.coverage)) for cell in found.cells] == [(1, "4 of 8"), (4, "8 of 8")]
+
+
+def test_what_has_no_task_in_common_is_a_gap(tmp_path: Path) -> None:
+    results = {
+        "one": {"math": {"llm": series(1.0)}, "law": {"sandbox": series(1.0)}},
+        "two": {"math": {"llm": series(1.0, prefix="u")}, "physics": {"llm": LLM}},
+        "three": {"math": {"llm": series(None, 1.0, prefix="u")}, "physics": {"llm": LLM}},
+    }
+    found = compare([make_bench(tmp_path / name, scores) for name, scores in results.items()])
+    assert [(row.suite, row.measure) for row in found.rows] == [("physics", "llm")]
+    assert found.gaps == (Gap("math", "llm", (0, 1, 2)), Gap("law", "sandbox", (0,)))
 
 
 def test_holm_corrects_over_the_suites_of_one_measure(tmp_path: Path) -> None:
@@ -213,5 +231,11 @@ def test_what_cannot_be_compared_is_said_in_one_sentence(tmp_path: Path) -> None
         compare([one])
     with pytest.raises(ConfigError, match="given twice"):
         compare([one, BenchDirectory.load(tmp_path / "one")])
-    with pytest.raises(ConfigError, match="nothing to compare"):
+    with pytest.raises(ConfigError, match=r"nothing to compare: only one has scores of math \(llm\); only two has"):
         compare([one, two])
+    other = make_bench(tmp_path / "other", {"math": {"llm": series(1.0, prefix="u")}})
+    with pytest.raises(ConfigError, match=r"no task of math \(llm\) has a score in all of one, other;"):
+        compare([one, other])
+    unscored = [make_bench(tmp_path / name, {"math": {"llm": series(None)}}) for name in ("x", "y")]
+    with pytest.raises(ConfigError, match="none of these benches has a score;"):
+        compare(unscored)

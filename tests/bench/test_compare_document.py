@@ -135,6 +135,29 @@ def test_what_is_not_in_a_ranking_is_said(tmp_path: Path) -> None:
     )
 
 
+def test_a_suite_that_is_not_compared_is_named_and_no_run_stands_where_it_does_not(tmp_path: Path) -> None:
+    """A suite of which the runs share no task once was missing without a word."""
+    both = {"llm": series(1.0), "sandbox": series(1.0)}
+    apart = {"llm": series(1.0, prefix="u"), "sandbox": series(1.0, prefix="u")}
+    results: dict[str, Results] = {
+        "one": {"math": both},
+        "two": {"math": apart, "quiz": both},
+        "three": {"math": apart, "quiz": both, "law": {"llm": series(1.0)}},
+    }
+    benches = [make_bench(tmp_path / name, scores, {"model": name}) for name, scores in results.items()]
+    text = to_markdown(compare(benches))
+    assert "is, of each suite and measure, the first that has a line there: two." in text
+    assert "Without a line in any table of scores: one." in text
+    assert (
+        "Not compared: no task of math (llm, sandbox, sandbox − llm) has a score in all of one, two, three; "
+        "only three has scores of law (llm)." in text
+    )
+    text = to_markdown(compare(benches[1:]))
+    assert "What the runs are compared with is the first of them, two." in text
+    assert "Without a line" not in text
+    assert "Tasks with both scores" in text
+
+
 def test_another_judge_is_a_setting_that_differs(tmp_path: Path) -> None:
     benches = []
     for name in ("one", "two"):

@@ -1,8 +1,8 @@
 """Benches side by side, paired: what differs between models or settings, and a ranking of them.
 
-benches ─▶ runs (names; the same tasks?) ─▶ rows (by suite and measure) ─▶ ranking (over suites)
-              │                                │                             │
-              └─▶ settings (what else differs) ┴─────────────────────────────┴─▶ document ─▶ Markdown, HTML, CSV
+benches ─▶ runs (names; the same tasks?) ─▶ rows and gaps (suite, measure) ─▶ ranking (over suites)
+              │                                │                                │
+              └─▶ settings (what else differs) ┴────────────────────────────────┴─▶ document ─▶ Markdown, HTML, CSV
 
 A *measure* is a mode, such as `sandbox`, or `sandbox − llm`: what the sandbox adds. What is compared stands on the same
 ground: only tasks count that all runs which have the measure have a score of.
@@ -11,6 +11,7 @@ ground: only tasks count that all runs which have the measure have a score of.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from workroom.bench.compare.gaps import Gap, describe
 from workroom.bench.compare.ranking import Ranking, rank
 from workroom.bench.compare.rows import DELTA, Row, rows_of
 from workroom.bench.compare.runs import Run, check_tasks, runs_of
@@ -22,12 +23,16 @@ from workroom.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The first of the `runs` is what the others are compared with. `settings`: those that differ."""
+    """In each of the `rows` the first of its runs is what the others are compared with. `settings`: those that differ.
+
+    `gaps`: what has scores, and is not compared.
+    """
 
     runs: tuple[Run, ...]
     rows: tuple[Row, ...]
     rankings: tuple[Ranking, ...]
     settings: tuple[Setting, ...]
+    gaps: tuple[Gap, ...]
 
 
 def compare(benches: Sequence[BenchDirectory]) -> Comparison:
@@ -37,18 +42,17 @@ def compare(benches: Sequence[BenchDirectory]) -> Comparison:
     """
     runs = runs_of(benches)
     check_tasks(runs)
-    rows = rows_of(runs)
+    rows, gaps = rows_of(runs)
     if not rows:
-        raise ConfigError(
-            "there is nothing to compare: no task has a score in the same suite and mode of two of these benches; "
-            "`workroom bench grade DIR` scores what is unscored"
-        )
-    return Comparison(tuple(runs), tuple(rows), tuple(rank(runs, rows)), tuple(settings_of(runs)))
+        why = "; ".join(describe(gaps, [run.name for run in runs])) or "none of these benches has a score"
+        raise ConfigError(f"there is nothing to compare: {why}; `workroom bench grade DIR` scores what is unscored")
+    return Comparison(tuple(runs), tuple(rows), tuple(rank(runs, rows)), tuple(settings_of(runs)), tuple(gaps))
 
 
 __all__ = [
     "DELTA",
     "Comparison",
+    "Gap",
     "Ranking",
     "Row",
     "Run",

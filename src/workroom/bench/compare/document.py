@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from workroom.bench.compare.gaps import describe
 from workroom.bench.compare.ranking import LEVEL, Place
 from workroom.bench.compare.rows import DELTA, Cell, Row
 from workroom.bench.report.document import Document
@@ -45,14 +46,19 @@ def tables(comparison: "Comparison") -> Iterator[Table]:
 
 def _lead(comparison: "Comparison") -> Iterator[str]:
     names = [run.name for run in comparison.runs]
-    yield f"What the runs are compared with is the first of them, {names[0]}."
+    yield _bases(comparison, names)
+    absent = [name for run, name in enumerate(names) if not any(row.cell(run) for row in comparison.rows)]
+    if absent:
+        yield f"Without a line in any table of scores: {', '.join(absent)}."
+    if comparison.gaps:
+        yield f"Not compared: {'; '.join(describe(comparison.gaps, names))}."
     for ranking in comparison.rankings:
         best, *others = ranking.places
         kind: Kind = "points" if ranking.measure == DELTA else "share"
         unit = "points" if ranking.measure == DELTA else "%"
         of_measure = dict.fromkeys(row.suite for row in comparison.rows if row.measure == ranking.measure)
-        absent = [suite for suite in of_measure if suite not in ranking.suites]
-        without = f", but not {', '.join(absent)}, which not all of the runs have" if absent else ""
+        missed = [suite for suite in of_measure if suite not in ranking.suites]
+        without = f", but not {', '.join(missed)}, which not all of the runs have" if missed else ""
         alike = [names[place.run] for place in others if not place.apart]
         told = f"; not told apart from it: {', '.join(alike)}" if alike else ""
         yield (
@@ -65,8 +71,8 @@ def _lead(comparison: "Comparison") -> Iterator[str]:
     left_out = sum(row.tasks - row.items for row in comparison.rows)
     if left_out:
         yield (
-            f"Left out in all, as not every run has a score of them: {left_out} tasks, counted in each suite and "
-            "measure."
+            f"Left out of what is compared, as not every run has a score of them: {left_out} tasks, counted in each "
+            "suite and measure."
         )
     missing = sum(cell.coverage.unscored for row in comparison.rows if row.measure != DELTA for cell in row.cells)
     if missing:
@@ -75,6 +81,14 @@ def _lead(comparison: "Comparison") -> Iterator[str]:
         count = len(comparison.settings)
         verb = "setting is" if count == 1 else "settings are"
         yield f"{count} {verb} not the same in all runs; the last table has what differs."
+
+
+def _bases(comparison: "Comparison", names: Sequence[str]) -> str:
+    bases = sorted({row.cells[0].run for row in comparison.rows})
+    if bases == [0]:
+        return f"What the runs are compared with is the first of them, {names[0]}."
+    first = ", ".join(names[run] for run in bases)
+    return f"What the runs are compared with is, of each suite and measure, the first that has a line there: {first}."
 
 
 def _rankings(comparison: "Comparison", *, of_delta: bool) -> Table:
@@ -139,7 +153,7 @@ def _side_by_side(comparison: "Comparison", *, of_delta: bool) -> Table:
             Column("measure", "Measure"),
             Column("run", "Run"),
             Column("items", "Shared tasks", "count"),
-            Column("tasks", "Tasks with a score", "count"),
+            Column("tasks", "Tasks with both scores" if of_delta else "Tasks with a score", "count"),
             Column("scored", "Scored of finished"),
             *_mean_columns(of_delta=of_delta),
             Column("against", "Less the first, points", "points"),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from workroom.bench.compare.gaps import Gap
 from workroom.bench.compare.runs import Run, suites_of
 from workroom.bench.outcomes import Coverage, coverage, modes, scores_by_item
 from workroom.bench.statistics import Difference, Estimate, differences, holm, mean_interval, paired_difference
@@ -46,13 +47,21 @@ class Row:
         return next((cell for cell in self.cells if cell.run == run), None)
 
 
-def rows_of(runs: Sequence[Run]) -> list[Row]:
-    """The rows of each measure, suite by suite. What fewer than two runs have is left out."""
+def rows_of(runs: Sequence[Run]) -> tuple[list[Row], list[Gap]]:
+    """The rows of each measure, suite by suite, and what there is no row of though a run has scores."""
     found: list[Row] = []
+    gaps: list[Gap] = []
     for measure in _measures(runs):
-        rows = [row for suite in suites_of(runs) if (row := _row(runs, suite, measure)) is not None]
+        rows: list[Row] = []
+        for suite in suites_of(runs):
+            values = {index: scores for index, run in enumerate(runs) if (scores := _values(run, suite, measure))}
+            row = _row(runs, suite, measure, values)
+            if row is not None:
+                rows.append(row)
+            elif values:
+                gaps.append(Gap(suite, measure, tuple(values)))
         found += _corrected(rows, len(runs))
-    return found
+    return found, gaps
 
 
 def _measures(runs: Sequence[Run]) -> list[str]:
@@ -62,8 +71,7 @@ def _measures(runs: Sequence[Run]) -> list[str]:
     return [*first, *both, *sorted(mode for mode in found if mode not in first)]
 
 
-def _row(runs: Sequence[Run], suite: str, measure: str) -> Row | None:
-    values = {index: scores for index, run in enumerate(runs) if (scores := _values(run, suite, measure))}
+def _row(runs: Sequence[Run], suite: str, measure: str, values: Mapping[int, Scores]) -> Row | None:
     if len(values) < 2:
         return None
     shared = [item for item in next(iter(values.values())) if all(item in scores for scores in values.values())]
@@ -79,7 +87,7 @@ def _row(runs: Sequence[Run], suite: str, measure: str) -> Row | None:
                 index,
                 ours,
                 _estimate(runs[index], suite, measure, ours),
-                _covered(runs[index], suite, measure),
+                _covered(runs[index], suite, measure, scores),
                 against,
             )
         )
@@ -106,13 +114,13 @@ def _estimate(run: Run, suite: str, measure: str, values: Scores) -> Estimate | 
     return paired_difference({item: sandbox[item] for item in values}, llm)
 
 
-def _covered(run: Run, suite: str, measure: str) -> Coverage:
+def _covered(run: Run, suite: str, measure: str, values: Scores) -> Coverage:
     if measure != DELTA:
         return coverage(run.bench, suite, measure)
     parts = [coverage(run.bench, suite, mode) for mode in ("sandbox", "llm")]
     return Coverage(
         tasks=parts[0].tasks,
-        items=min(part.items for part in parts),
+        items=len(values),  # a task counts that has scores in both modes
         attempts=sum(part.attempts for part in parts),
         scored=sum(part.scored for part in parts),
     )
