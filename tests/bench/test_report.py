@@ -207,6 +207,26 @@ def test_tokens_time_and_memory(bench: BenchDirectory) -> None:
     assert facts["sandboxes at once, at most"]["value"] == 3
 
 
+def test_all_parts_of_the_tokens_are_of_the_same_attempts(tmp_path: Path) -> None:
+    """An attempt that ended before its first reply was in the means of some parts and not in those of others."""
+    scores: dict[tuple[str, str], list[list[float | None]]] = {("math", arm): [[1.0]] * 3 for arm in ("llm", "sandbox")}
+    bench = make_bench(tmp_path / "bench", scores)
+    for arm in ("llm", "sandbox"):
+        key = Key("math", "math-1", arm, 1)
+        events = bench.attempt_dir(key) / "events.jsonl"
+        lines = events.read_text().splitlines(keepends=True)
+        events.write_text("".join(line for line in lines if '"type":"assistant"' not in line.replace(": ", ":")))
+        usage = {"prompt": 0, "completion": 0, "environment": 0}
+        bench.attempts[key] = replace(bench.attempts[key], stop_reason="max_time", usage=usage, cost=0.0)
+    table = tables_of(bench)["tokens"]
+    llm, sandbox = rows_of(table)
+    assert (llm["attempts"], llm["prompt"], llm["completion"], llm["total"]) == (2, 400, 51.5, 451.5)
+    assert (sandbox["attempts"], sandbox["environment"], sandbox["completion"]) == (2, 40, 54.5)
+    assert sandbox["environment_share"] == 40 / sandbox["total"] == 40 / 494.5
+    assert (llm["processed"], llm["cost"]) == (451.5, None)
+    assert any("In no figure here: 2 attempts" in note for note in table.notes)
+
+
 def test_failures_of_the_plant_are_unscored_and_told(bench: BenchDirectory) -> None:
     tables = tables_of(bench)
     reasons = {row["task"].text: row["reason"] for row in rows_of(tables["unscored"])}
@@ -338,6 +358,10 @@ def test_quantiles() -> None:
         (1234, "count", "1,234"),
         (0.84, "ratio", "0.84 ×"),
         (0.004, "seconds", "0.004"),
+        (1234.5, "cost", "1,234.50"),
+        (0.0, "cost", "0.00"),
+        (0.0027, "cost", "0.0027"),
+        (0.0000251, "cost", "0.000025"),
         (BEGIN, "date", "2026-09-21 14:13:20 UTC"),
         (Interval(-0.1, 0.2), "points", "−10.0 to +20.0"),
         ("a\nb\x1b\u202e", "text", "a b\\u{1b}\\u{202e}"),

@@ -7,9 +7,10 @@ from typing import Final, Literal, NamedTuple
 
 # How a cell is shown; a CSV file holds the number itself.
 #   text: as it is · count: 1,234 · number: 1.23 · seconds: 12.3 · ratio: 0.84 · p: 0.012
+#   cost: 1.23, and 0.0027 where two decimals would hide it
 #   share: 0.123 as 12.3 (the title says %) · points: a difference of shares with its sign, 0.066 as +6.6
 #   date: seconds since the epoch, in UTC
-Kind = Literal["text", "count", "number", "seconds", "ratio", "p", "share", "points", "date"]
+Kind = Literal["text", "count", "number", "seconds", "ratio", "p", "share", "points", "cost", "date"]
 
 LONGEST: Final = 400  # characters of a text that a reader is shown; a CSV file has all of it
 
@@ -98,6 +99,10 @@ def _number(value: float, kind: Kind) -> str:
             text = f"{value:,.1f}" if value >= 1 or value == 0 else f"{value:.2g}"
         case "number":
             text = f"{value:,.2f}"
+        case "cost":
+            from decimal import Decimal
+
+            text = f"{value:,.2f}" if value >= 0.1 or value == 0 else f"{Decimal(f'{value:.1e}'):f}"
         case "ratio":
             text = f"{value:.2f} ×"
         case "date":

@@ -1,5 +1,6 @@
 """Tokens by suite and arm."""
 
+from collections.abc import Iterator
 from statistics import fmean
 
 from workroom.bench.report.notes import notes
@@ -9,11 +10,17 @@ from workroom.bench.store import Attempt
 
 
 def tokens(results: Results) -> Table:
-    """A row for each suite and arm: means over attempts."""
+    """A row for each suite and arm: means over the attempts of which the first prompt is known.
+
+    All means of a row are of these, so that its parts add up: an attempt that a limit ended before the model's first
+    reply used tokens that nobody counted.
+    """
     rows: list[tuple[Cell, ...]] = []
-    for (suite, mode), attempts in results.sound.items():
+    estimated = unknown = 0
+    for (suite, mode), sound in results.sound.items():
         once = totals(results, suite, mode)
-        prompts = [observed.first_prompt for _, observed in results.seen(attempts) if observed.first_prompt is not None]
+        known = list(_known(results, sound))
+        attempts = [attempt for attempt, _ in known]
         environment = _mean([_used(attempt, "environment") for attempt in attempts])
         total = _mean([value for values in once.values() for value in values])
         rows.append(
@@ -21,7 +28,7 @@ def tokens(results: Results) -> Table:
                 suite,
                 mode,
                 len(attempts),
-                _mean(prompts),
+                _mean([prompt for _, prompt in known]),
                 _mean([_used(attempt, "completion") for attempt in attempts]),
                 environment,
                 total,
@@ -32,7 +39,13 @@ def tokens(results: Results) -> Table:
                 _mean([attempt.cost for attempt in attempts if attempt.cost is not None]),
             )
         )
-    estimated = sum(bool(attempt.usage.get("estimated")) for attempts in results.sound.values() for attempt in attempts)
+        estimated += sum(bool(attempt.usage.get("estimated")) for attempt in attempts)
+        unknown += len(sound) - len(attempts)
+    below = [
+        *notes("tokens", "means", "times", "processed"),
+        *(notes("tokens", "estimated", attempts=estimated) if estimated else ()),
+        *(notes("tokens", "unknown", attempts=unknown) if unknown else ()),
+    ]
     return Table(
         "tokens",
         "Tokens an attempt",
@@ -48,22 +61,19 @@ def tokens(results: Results) -> Table:
             Column("times_llm", "Times llm", "ratio"),
             Column("processed", "Processed", "count"),
             Column("cached", "Cached", "count"),
-            Column("cost", "Cost, $", "number"),
+            Column("cost", "Cost, $", "cost"),
         ),
         tuple(rows),
-        notes("tokens", "means", "times", "processed", *(("estimated",) if estimated else ()), attempts=estimated)
-        if rows
-        else notes("tokens", "empty"),
+        tuple(below) if rows else notes("tokens", "empty"),
     )
 
 
 def totals(results: Results, suite: str, mode: str) -> dict[str, list[int]]:
     """By task, the tokens of each attempt, every one counted once: first prompt, completions, environment."""
     found: dict[str, list[int]] = {}
-    for attempt, observed in results.seen(results.sound.get((suite, mode), [])):
-        if observed.first_prompt is not None:
-            used = observed.first_prompt + _used(attempt, "completion") + _used(attempt, "environment")
-            found.setdefault(attempt.task, []).append(used)
+    for attempt, prompt in _known(results, results.sound.get((suite, mode), [])):
+        used = prompt + _used(attempt, "completion") + _used(attempt, "environment")
+        found.setdefault(attempt.task, []).append(used)
     return found
 
 
@@ -72,6 +82,13 @@ def times(ours: dict[str, list[int]], theirs: dict[str, list[int]]) -> float | N
     both = ours.keys() & theirs.keys()
     base = sum(fmean(theirs[task]) for task in both)
     return sum(fmean(ours[task]) for task in both) / base if base else None
+
+
+def _known(results: Results, attempts: list[Attempt]) -> Iterator[tuple[Attempt, int]]:
+    """The attempts of which the first prompt is known, with its tokens."""
+    for attempt, observed in results.seen(attempts):
+        if observed.first_prompt is not None:
+            yield attempt, observed.first_prompt
 
 
 def _used(attempt: Attempt, what: str) -> int:
