@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 
 # How a cell is shown; a CSV file holds the number itself.
@@ -100,8 +101,6 @@ def _number(value: float, kind: Kind) -> str:
         case "number":
             text = f"{value:,.2f}"
         case "cost":
-            from decimal import Decimal
-
             text = f"{value:,.2f}" if value >= 0.1 or value == 0 else f"{Decimal(f'{value:.1e}'):f}"
         case "ratio":
             text = f"{value:.2f} ×"
