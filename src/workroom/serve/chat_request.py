@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workroom.models.base import Sampling
-from workroom.serve.ask import Ask, Attachment, Said
+from workroom.serve.ask import Ask, Attachment, Said, attached
 from workroom.serve.errors import ApiError, bad_request, unsupported
 from workroom.serve.filestore import FileStore
 from workroom.serve.names import FreeNames, safe_name
@@ -33,6 +33,7 @@ def read_chat(body: Mapping[str, Any], headers: Mapping[str, str], key: Key, fil
     name, by_field = conversation_name(body, headers)
     ask = Ask(
         prompt=said[-1].text,
+        files=said[-1].files,
         history=tuple(said[:-1]),
         instructions=instructions,
         attachments=tuple(attachments),
@@ -142,7 +143,9 @@ class Messages:
             if role in _INSTRUCTING:
                 instructions.append(self._content(message, where, plain=True))
             elif role == "user":
-                said.append(Said("user", self._content(message, where)))
+                text, came = self._content(message, where), self._attachments[earlier:]
+                bare = text == attached(one.name for one in came)
+                said.append(Said("user", text, tuple(one.identity for one in came) if bare else ()))
             elif role == "assistant":
                 if message.get("tool_calls") or message.get("function_call"):
                     raise unsupported(f"{where}.tool_calls", f"{where}: tool calls of the client's are not supported")
@@ -173,10 +176,10 @@ class Messages:
             raise bad_request(f"{where} must be text or a list of parts", where)
         text = "\n\n".join(filter(None, texts))
         if not text.strip() and message.get("role") == "user":
-            names = ", ".join(attachment.name for attachment in self._attachments[before:])
+            names = [attachment.name for attachment in self._attachments[before:]]
             if not names:
                 raise bad_request(f"{where} is empty", where)
-            return f"(attached: {names})"
+            return attached(names)
         return text
 
     def _part(self, part: Any, where: str, plain: bool) -> str:

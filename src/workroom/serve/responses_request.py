@@ -52,6 +52,7 @@ def read_responses(
         name, goes_on = conversations.of_response(key, previous).id, True
     ask = Ask(
         prompt=said[-1].text,
+        files=said[-1].files,
         history=tuple(said[:-1]),
         instructions="\n\n".join(filter(None, (own, instructions))) or None,
         attachments=tuple(attachments),
