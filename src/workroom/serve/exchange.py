@@ -232,6 +232,7 @@ class Exchange:
             chat=Chat(
                 tuple(Message(said.role, text_for(said, names)) for said in prior),
                 "\n\n".join(filter(None, (ask.instructions, note))) or None,
+                given=bool(names),
             ),
         )
         await asyncio.to_thread(run.prepare)
