@@ -39,7 +39,7 @@ def read_chat(body: Mapping[str, Any], headers: Mapping[str, str], key: Key, fil
         attachments=tuple(attachments),
         sampling=read_sampling(body, "max_completion_tokens", "max_tokens"),
         conversation=name,
-        goes_on=by_field and len(said) == 1,
+        goes_on=by_field and all(one.role == "user" for one in said),  # answers among them: it is all that was said
         user=user_name(body, headers),
     )
     return ChatRequest(ask, bool(optional(body, "stream", bool, "true or false")), bool(options.get("include_usage")))

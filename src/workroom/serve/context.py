@@ -26,9 +26,13 @@ _TAKEN_BACK = (
 
 
 def said_before(ask: Ask, conversation: "Conversation") -> list[Said]:
-    """What was said before: as the client tells it; where it leaves that to the server, after what the server knows."""
+    """What was said before: as the client tells it; where it leaves that to the server, after what the server knows,
+    unless it tells that too."""
     told = [Said(said.role, without_links(said.text), said.files) for said in ask.history]
-    return [*conversation.history, *told] if ask.goes_on else told
+    known = conversation.history
+    if not ask.goes_on or fingerprint(told[: len(known)]) == fingerprint(known):
+        return told
+    return [*known, *told]
 
 
 def note_for_model(ask: Ask, conversation: "Conversation") -> str:
