@@ -1,9 +1,13 @@
 """The model is told under which names it finds the files of a message, whatever was there before."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 from tests.serve.support import Server
+from workroom.serve.ask import Said
+from workroom.serve.context import text_for
+from workroom.serve.conversation import Conversation
 
 
 def part(name: str, content: bytes) -> dict[str, Any]:
@@ -47,3 +51,13 @@ def test_a_history_of_files_without_a_text_is_still_found(server: Server) -> Non
     asked += [{"role": "assistant", "content": "Hello."}, {"role": "user", "content": "SAY b"}]
     assert server.say("", messages=asked).conversation == first.conversation
     assert server.model.prompts[-1][1]["content"] == "(attached: a.txt)"
+
+
+def test_what_has_only_files_is_written_down(tmp_path: Path) -> None:
+    history = [Said("user", "(attached: a.txt)", ("identity",)), Said("assistant", "Hello.")]
+    Conversation("a", "local", tmp_path, history=history).write()
+    found = Conversation.read(tmp_path)
+    assert found is not None
+    assert found.history == history
+    assert [text_for(said, {"identity": "a-2.txt"}) for said in found.history] == ["(attached: a-2.txt)", "Hello."]
+    assert text_for(history[0], {}) == "(attached: a.txt)"  # of a sandbox that does not have it
