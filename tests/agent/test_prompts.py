@@ -70,6 +70,8 @@ CASES = {
     "chat-neutral": Case("none", "neutral", protocol="bash", tools=("execute_bash", "submit"), arm={"chat": Chat()}),
     "compact-chat": Case("none", prompt="compact", documents=DOCUMENTS, arm={"chat": CHAT}),
     "compact-bash-chat": Case("none", prompt="compact", protocol="bash", documents=DOCUMENTS, arm={"chat": CHAT}),
+    "compact-chat-later": Case("none", prompt="compact", arm={"chat": Chat(given=True)}),
+    "compact-bash-chat-later": Case("none", prompt="compact", protocol="bash", arm={"chat": Chat(given=True)}),
     "read-only-no-execution": Case("none", arm={"read_only": True, "execution": False}),
 }
 

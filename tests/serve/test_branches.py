@@ -83,6 +83,26 @@ def test_a_name_in_a_header_leaves_the_history_to_the_client(server: Server) -> 
     assert "one" in texts(server)
 
 
+@pytest.mark.parametrize("api", ["chat", "responses"])
+def test_the_field_leaves_the_history_to_the_server_for_any_number_of_messages(server: Server, api: str) -> None:
+    named: dict[str, Any] = {"extra_body": {"conversation": f"several-{api}"}}
+    chat, client = api == "chat", server.client()
+
+    def send(*messages: dict[str, Any]) -> list[str]:
+        if chat:
+            server.say("", messages=list(messages), **named)
+        else:
+            client.responses.create(model="obedient", input=list(messages), **named)  # type: ignore[arg-type]
+        assert TAKEN_BACK not in told(server)
+        return texts(server)
+
+    first = [user("SAY remembered"), model("remembered")]
+    send(first[0])
+    assert send(user("a"), user("SAY b")) == ["SAY remembered", "remembered", "a\n\nSAY b"]
+    whole = [*first, user("a"), user("SAY b"), model("b"), user("SAY c")]
+    assert send(*whole) == ["SAY remembered", "remembered", "a\n\nSAY b", "b", "SAY c"]  # told once, not twice
+
+
 def test_a_history_of_two_leads_to_neither_also_when_one_is_gone(server: Server) -> None:
     one, two = (server.say("SAY what both said") for _ in range(2))
     server.say("RUN echo private > /root/diary; echo ok", extra_body={"conversation": one.conversation["id"]})

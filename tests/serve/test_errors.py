@@ -85,6 +85,15 @@ def test_a_malformed_message_is_named(server: Server, messages: Any, param: str)
     assert (status, error["type"], error["param"]) == (400, "invalid_request_error", param)
 
 
+def test_a_name_of_a_conversation_is_wrong_where_it_stands(server: Server) -> None:
+    for name in (7, "", "../etc"):
+        status, error = refused(server, {"model": MODEL, "messages": [USER], "metadata": {"conversation_id": name}})
+        assert (status, error["param"]) == (400, "metadata.conversation_id")
+    headers = {"X-Conversation-Id": "../etc"}
+    answer = server.post("/v1/chat/completions", json={"model": MODEL, "messages": [USER]}, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "X-Conversation-Id")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

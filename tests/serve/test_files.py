@@ -38,6 +38,29 @@ def test_files_come_and_go_through_the_official_client(server: Server) -> None:
     assert stored(server) == before
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_each_file_of_a_list_can_be_removed_while_it_is_read(server: Server, order: Any) -> None:
+    client = server.client()
+    made = [client.files.create(file=("a", b"x"), purpose="vision").id for _ in range(5)]
+    came = []
+    for file in client.files.list(limit=2, order=order, purpose="vision"):
+        came.append(file.id)
+        client.files.delete(file.id)
+    assert came == (made if order == "asc" else made[::-1])
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.files.list(after="file-none")
+    assert caught.value.param == "after"
+
+
+def test_a_part_that_cannot_be_is_told_in_an_error_object(server: Server) -> None:
+    file = server.client().files.create(file=("a.txt", b"0123456789"), purpose="user_data")
+    for asked, status in (("bytes=50-", 416), ("bytes=a-", 400), ("lines=1-2", 400)):
+        answer = server.get(f"/v1/files/{file.id}/content", headers={"Range": asked})
+        error = answer.json()["error"]
+        assert (answer.status_code, error["type"], error["param"]) == (status, "invalid_request_error", "Range")
+        assert answer.headers.get("content-range") == ("bytes */10" if status == 416 else None)
+
+
 @pytest.mark.parametrize(
     "name", ["../../../etc/passwd", "..\\x", "a\x00b", "\u202etxt.exe", ".bashrc", "x" * 1000, "", "a\nb", "…/é\"'.txt"]
 )
@@ -70,6 +93,10 @@ def test_a_file_that_is_too_large_or_beyond_the_quota_is_413_and_leaves_nothing(
     with pytest.raises(openai.APIStatusError) as caught:
         client.files.create(file=("large", b"x" * (2 << 20)), purpose="user_data")
     assert (caught.value.status_code, caught.value.code) == (413, "request_too_large")
+    assert "1,048,576 bytes" in caught.value.message
+    with pytest.raises(openai.APIStatusError, match="1,048,576 bytes"):  # the form has room for more
+        client.files.create(file=("large", b"x" * ((1 << 20) + 1)), purpose="user_data")
+    client.files.delete(client.files.create(file=("fits", b"x" * (1 << 20)), purpose="user_data").id)
     kept = [client.files.create(file=("m", b"x" * 1_000_000), purpose="user_data") for _ in range(3)]
     with pytest.raises(openai.APIStatusError, match=r"more than the|quota"):
         client.files.create(file=("m", b"x" * 1_000_000), purpose="user_data")

@@ -54,3 +54,7 @@ def test_a_chat_that_another_model_had_with_tools_goes_on(place: Path) -> None:
         said = [str(message["content"]) for message in server.model.prompts[-1][1:]]
         assert [text for text in said if "lake" in text] == ["I see a lake."]
         assert server.client().responses.create(model="obedient", input=items).output_text == "fine"
+        wrong: Any = {"role": "user", "content": 7}
+        for path, name, sent in (("chat/completions", "messages", messages), ("responses", "input", items)):
+            answer = server.post(f"/v1/{path}", json={"model": "obedient", name: [*sent, wrong]})
+            assert answer.json()["error"]["param"] == f"{name}[{len(sent)}].content"

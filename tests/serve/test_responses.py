@@ -128,6 +128,27 @@ def test_what_cannot_be_done_is_refused(server: Server, options: dict[str, Any],
     assert refused.value.param == param
 
 
+@pytest.mark.parametrize(
+    ("part", "param"),
+    [
+        ({"type": "input_file", "file_url": "http://127.0.0.1:1/x"}, ".file_url"),
+        ({"type": "input_file", "filename": "a"}, ".file_data"),
+        ({"type": "input_file", "file_id": 7}, ".file_id"),
+        ({"type": "input_image", "image_url": "http://127.0.0.1:1/x"}, ".image_url"),
+        ({"type": "input_image", "file_id": 7}, ".file_id"),
+        ({"type": "input_text"}, ".text"),
+        ({"type": ["text"]}, ".type"),
+    ],
+)
+def test_a_part_that_is_wrong_is_told_in_the_words_of_this_api(server: Server, part: Any, param: str) -> None:
+    items = [{"type": "reasoning", "summary": []}, {"role": "user", "content": [part]}]
+    with pytest.raises(openai.BadRequestError) as caught:
+        create(server, items)
+    assert caught.value.param == f"input[1].content[0]{param}"
+    if param == ".type":
+        assert "input_text, output_text, input_image, input_file, input_audio, not" in caught.value.message
+
+
 def test_an_address_is_not_fetched(server: Server) -> None:
     part = {"type": "input_file", "file_url": "http://127.0.0.1:1/x"}
     with pytest.raises(openai.BadRequestError, match="this server fetches nothing"):

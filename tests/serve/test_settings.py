@@ -67,6 +67,11 @@ def test_flags_go_before_files_and_these_before_each_other(tmp_path: Path) -> No
     assert (found.port, found.idle, found.queue, found.keep) == (4, 3.0, 2, 1.0)
 
 
+@pytest.mark.parametrize("name", ["007", "1e3", "2024_01", "nan"])
+def test_a_state_directory_may_look_like_a_number(name: str) -> None:
+    assert read_settings({"state": name, "idle": "1e3"}) == Settings(state=name, idle=1000.0)
+
+
 def test_a_run_takes_no_notice_of_the_servers_table(tmp_path: Path) -> None:
     (tmp_path / "workroom.toml").write_text("network = 'none'\n[serve]\nport = 2")
     name = script(tmp_path / "s.jsonl", "the answer")

@@ -361,6 +361,7 @@ class Episode(BaseEpisode):
             "editor": "str_replace_editor" in self.tools,
             "prompt": whole_text(self.task.prompt),
             "chat": chat is not None,
+            "given": chat is not None and chat.given,
             "instructions": whole_text(chat.instructions) if chat is not None and chat.instructions else None,
             **self.account.for_prompt(),
         }

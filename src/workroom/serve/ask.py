@@ -18,10 +18,12 @@ _LONGEST_LINK = 4096  # characters of a line
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An earlier message of the chat."""
+    """An earlier message of the chat. `files`: the identities of its files where it has no text of its own, which then
+    is `attached`."""
 
     role: Literal["user", "assistant"]
     text: str
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request. `prompt` is the last user message; `history` what was said before, without system messages.
+    """One request. `prompt` is the last user message, `files` as of `Said`; `history` what was said before, without
+    system messages.
 
     `instructions`: the client's system message. `conversation`: its name as the client gave it, None where it gave
     none; `goes_on`: what was said in it so far comes before `history`, which else is all. `user`: whom the request is
@@ -45,6 +48,7 @@ class Ask:
     """
 
     prompt: str
+    files: tuple[str, ...] = ()
     history: tuple[Said, ...] = ()
     instructions: str | None = None
     attachments: tuple[Attachment, ...] = ()
@@ -52,6 +56,11 @@ class Ask:
     conversation: str | None = None
     goes_on: bool = False
     user: str = ""
+
+
+def attached(names: Iterable[str]) -> str:
+    """What stands for the text of a message that has files only."""
+    return f"(attached: {', '.join(names)})"
 
 
 def fingerprint(history: Iterable[Said], user: str = "") -> str:

@@ -1,19 +1,21 @@
 """The body of a chat completion, read and checked."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from workroom.models.base import Sampling
-from workroom.serve.ask import Ask, Attachment, Said
+from workroom.serve.ask import Ask, Attachment, Said, attached
 from workroom.serve.errors import ApiError, bad_request, unsupported
 from workroom.serve.filestore import FileStore
-from workroom.serve.names import FreeNames, safe_name
+from workroom.serve.names import FreeNames, is_name, safe_name
 from workroom.serve.parts import from_data, from_upload
 from workroom.serve.settings import Key
 
 _INSTRUCTING = ("system", "developer")
+_PICTURES = ("image_url", "input_image")
+LEFT_OUT = object()  # stands for a message that is passed over, so that the others keep their numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,13 @@ def read_chat(body: Mapping[str, Any], headers: Mapping[str, str], key: Key, fil
     name, by_field = conversation_name(body, headers)
     ask = Ask(
         prompt=said[-1].text,
+        files=said[-1].files,
         history=tuple(said[:-1]),
         instructions=instructions,
         attachments=tuple(attachments),
         sampling=read_sampling(body, "max_completion_tokens", "max_tokens"),
         conversation=name,
-        goes_on=by_field and len(said) == 1,
+        goes_on=by_field and all(one.role == "user" for one in said),  # answers among them: it is all that was said
         user=user_name(body, headers),
     )
     return ChatRequest(ask, bool(optional(body, "stream", bool, "true or false")), bool(options.get("include_usage")))
@@ -46,21 +49,25 @@ def read_chat(body: Mapping[str, Any], headers: Mapping[str, str], key: Key, fil
 
 def conversation_name(body: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[str | None, bool]:
     """The conversation that the request names, None where it names none, and whether the field `conversation` does:
-    only who knows that field leaves it to the server what was said so far."""
-    given = body.get("conversation")
-    if isinstance(given, Mapping):
-        given = given.get("id")
-    by_field = given is not None
-    if given is None:
-        metadata = body.get("metadata")
-        given = metadata.get("conversation_id") if isinstance(metadata, Mapping) else None
-    if given is None:
-        given = headers.get("x-conversation-id") or None
+    only who knows that field leaves it to the server what was said so far. Raises ApiError (400) for what is no name.
+    """
+    field, metadata = body.get("conversation"), body.get("metadata")
+    places = {
+        "conversation": field.get("id") if isinstance(field, Mapping) else field,
+        "metadata.conversation_id": metadata.get("conversation_id") if isinstance(metadata, Mapping) else None,
+        "X-Conversation-Id": headers.get("x-conversation-id") or None,
+    }
+    place, given = next(((place, given) for place, given in places.items() if given is not None), ("", None))
     if given is None:
         return None, False
     if not isinstance(given, str) or not given:
-        raise bad_request("conversation must be the id of a conversation, or an object with one", "conversation")
-    return given, by_field
+        what = "the id of a conversation" + (", or an object with one" if place == "conversation" else "")
+        raise bad_request(f"{place} must be {what}", place)
+    if not is_name(given):
+        raise bad_request(
+            "a conversation's name has 1 to 128 letters, digits or _.:@+-, the first a letter or digit", place
+        )
+    return given, place == "conversation"
 
 
 def user_name(body: Mapping[str, Any], headers: Mapping[str, str]) -> str:
@@ -112,37 +119,40 @@ def refuse_tools(body: Mapping[str, Any]) -> None:
 
 
 class Messages:
-    """Reads the messages of one request, from the field `field`."""
+    """Reads the messages of one request."""
 
-    def __init__(self, key: Key, files: FileStore, field: str = "messages") -> None:
-        self._field = field
+    field = "messages"
+    texts: tuple[str, ...] = ("text", "refusal")  # types of parts
+    kinds: tuple[str, ...] = ("image_url", "file", "input_audio")  # of those that are files
+    told: tuple[tuple[str, ...], tuple[str, ...]] = (("text",), kinds)  # which of both an error names
+
+    def __init__(self, key: Key, files: FileStore) -> None:
         self._key = key
         self._files = files
         self._attachments: list[Attachment] = []
         self._names: dict[str, str] = {}  # by identity
         self._free = FreeNames(())
 
-    def read(
-        self, messages: Any, places: Sequence[int] | None = None
-    ) -> tuple[list[Said], str | None, list[Attachment]]:
-        """What was said, the last of it by the user; the system messages in one; all files, the earliest first.
-
-        `places`: where in the field each message is, if some were left out.
-        """
+    def read(self, messages: Any) -> tuple[list[Said], str | None, list[Attachment]]:
+        """What was said, the last of it by the user; the system messages in one; all files, the earliest first."""
         if not isinstance(messages, list) or not messages:
-            raise bad_request(f"{self._field} must be a list of at least one message", self._field)
+            raise bad_request(f"{self.field} must be a list of at least one message", self.field)
         said: list[Said] = []
         instructions: list[str] = []
         earlier = 0
-        for number, message in zip(places or range(len(messages)), messages, strict=True):
-            where, earlier = f"{self._field}[{number}]", len(self._attachments)
+        for number, message in enumerate(messages):
+            if message is LEFT_OUT:
+                continue
+            where, earlier = f"{self.field}[{number}]", len(self._attachments)
             if not isinstance(message, Mapping):
                 raise bad_request(f"{where} must be an object with role and content", where)
             role = message.get("role")
             if role in _INSTRUCTING:
                 instructions.append(self._content(message, where, plain=True))
             elif role == "user":
-                said.append(Said("user", self._content(message, where)))
+                text, came = self._content(message, where), self._attachments[earlier:]
+                bare = text == attached(one.name for one in came)
+                said.append(Said("user", text, tuple(one.identity for one in came) if bare else ()))
             elif role == "assistant":
                 if message.get("tool_calls") or message.get("function_call"):
                     raise unsupported(f"{where}.tool_calls", f"{where}: tool calls of the client's are not supported")
@@ -155,7 +165,7 @@ class Messages:
                     f"{where}.role",
                 )
         if not said or said[-1].role != "user":
-            raise bad_request("the last message must be of the user", self._field)
+            raise bad_request("the last message must be of the user", self.field)
         found = [replace(file, latest=number >= earlier) for number, file in enumerate(self._attachments)]
         return said, "\n\n".join(filter(str.strip, instructions)) or None, found
 
@@ -173,43 +183,48 @@ class Messages:
             raise bad_request(f"{where} must be text or a list of parts", where)
         text = "\n\n".join(filter(None, texts))
         if not text.strip() and message.get("role") == "user":
-            names = ", ".join(attachment.name for attachment in self._attachments[before:])
+            names = [attachment.name for attachment in self._attachments[before:]]
             if not names:
                 raise bad_request(f"{where} is empty", where)
-            return f"(attached: {names})"
+            return attached(names)
         return text
 
     def _part(self, part: Any, where: str, plain: bool) -> str:
         kind = part.get("type") if isinstance(part, Mapping) else None
-        if kind in ("text", "refusal"):
-            text = part.get(kind)
+        if kind in self.texts:
+            field = "refusal" if kind == "refusal" else "text"
+            text = part.get(field)
             if not isinstance(text, str):
-                raise bad_request(f"{where}.{kind} must be text", f"{where}.{kind}")
+                raise bad_request(f"{where}.{field} must be text", f"{where}.{field}")
             return text
-        known = ("image_url", "file", "input_audio")
-        if plain or kind not in known:
-            allowed = "text" if plain else f"text, {', '.join(known)}"
+        if plain or kind not in self.kinds:
+            allowed = ", ".join(self.told[0] if plain else (*self.told[0], *self.told[1]))
             raise bad_request(f"{where}.type must be one of: {allowed}, not {str(kind)[:40]!r}", f"{where}.type")
-        held = part.get(kind)
-        if not isinstance(held, Mapping):
-            held = {"url": held} if kind == "image_url" else {}
-        found = self._attachment(str(kind), held, f"{where}.{kind}")
+        found = self._attachment(part, where, len(self._attachments) + 1)
         if found.identity not in self._names:
             self._names[found.identity] = self._free.take(safe_name(found.name))
         self._attachments.append(replace(found, name=self._names[found.identity]))
         return ""
 
-    def _attachment(self, kind: str, held: Mapping[str, Any], where: str) -> Attachment:
-        number = len(self._attachments) + 1
+    def _attachment(self, part: Mapping[str, Any], where: str, number: int) -> Attachment:
+        """The file of a part, the request's file of that number."""
+        kind = part["type"]
+        held, where = part.get(kind), f"{where}.{kind}"
+        if not isinstance(held, Mapping):
+            held = {"url": held} if kind == "image_url" else {}
         if kind == "image_url":
             return from_data(held.get("url"), None, f"{where}.url", f"image-{number}")
         if kind == "input_audio":
             form = held.get("format")
             name = f"audio-{number}.{form}" if isinstance(form, str) and form.isalnum() else None
             return from_data(held.get("data"), name, f"{where}.data", f"audio-{number}")
+        return self._file(held, where, "file_data", f"file-{number}")
+
+    def _file(self, held: Mapping[str, Any], where: str, data: str, stem: str) -> Attachment:
+        """An upload, or else what the field `data` of `held` has."""
         if held.get("file_id") is not None:
             return from_upload(self._files, self._key, held["file_id"], f"{where}.file_id")
-        return from_data(held.get("file_data"), held.get("filename"), f"{where}.file_data", f"file-{number}")
+        return from_data(held.get(data), held.get("filename"), f"{where}.{data}", stem)
 
 
 def _without_pictures(message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -217,7 +232,7 @@ def _without_pictures(message: Mapping[str, Any]) -> Mapping[str, Any]:
     content = message.get("content")
     if not isinstance(content, list):
         return message
-    kept = [part for part in content if not (isinstance(part, Mapping) and part.get("type") == "image_url")]
+    kept = [part for part in content if not (isinstance(part, Mapping) and part.get("type") in _PICTURES)]
     return {**message, "content": kept}
 
 

@@ -1,12 +1,13 @@
 """What an episode takes over from its conversation: what was said, which files go in, and what is not as it seems."""
 
 import asyncio
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workroom.errors import SandboxError
 from workroom.sandbox.base import DOCUMENTS_DIR
-from workroom.serve.ask import Ask, Attachment, Said, fingerprint, without_links
+from workroom.serve.ask import Ask, Attachment, Said, attached, fingerprint, without_links
 from workroom.serve.errors import not_found
 from workroom.serve.names import FreeNames, safe_name
 
@@ -25,9 +26,13 @@ _TAKEN_BACK = (
 
 
 def said_before(ask: Ask, conversation: "Conversation") -> list[Said]:
-    """What was said before: as the client tells it; where it leaves that to the server, after what the server knows."""
-    told = [Said(said.role, without_links(said.text)) for said in ask.history]
-    return [*conversation.history, *told] if ask.goes_on else told
+    """What was said before: as the client tells it; where it leaves that to the server, after what the server knows,
+    unless it tells that too."""
+    told = [Said(said.role, without_links(said.text), said.files) for said in ask.history]
+    known = conversation.history
+    if not ask.goes_on or fingerprint(told[: len(known)]) == fingerprint(known):
+        return told
+    return [*known, *told]
 
 
 def note_for_model(ask: Ask, conversation: "Conversation") -> str:
@@ -59,6 +64,22 @@ async def documents_for(
     except SandboxError:
         inside = set()  # the model has removed the directory
     return await asyncio.to_thread(_named, new, names, inside)
+
+
+def prompt_for(ask: Ask, names: Mapping[str, str], new: Container[str]) -> str:
+    """What the model is told of the message: with the names inside of its files but for the `new` ones, of which the
+    model is told anyway. `names`: as of `documents_for`."""
+    came = dict.fromkeys(names[one.identity] for one in ask.attachments if one.latest)
+    if ask.files:
+        return attached(came)
+    there = [inside for inside in came if inside not in new]
+    return f"{ask.prompt}\n\n[Attached, in {DOCUMENTS_DIR}: {', '.join(there)}]" if there else ask.prompt
+
+
+def text_for(said: Said, names: Mapping[str, str]) -> str:
+    """What the model is told of an earlier message: of one without a text the names that its files have inside."""
+    inside = dict.fromkeys(names[identity] for identity in said.files if identity in names)
+    return attached(inside) if inside else said.text
 
 
 def _named(

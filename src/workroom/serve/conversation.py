@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +66,7 @@ class Conversation:
         """What was written down in the folder, None where that is missing or damaged."""
         record = read_json(folder / RECORD)
         try:
-            history = [Said(said["role"], said["text"]) for said in record["history"]]
+            history = [Said(said["role"], said["text"], tuple(said.get("files", ()))) for said in record["history"]]
             known = {name: record[name] for name in _WRITTEN if name in record}  # a later version may have more
             found = cls(folder=folder, history=history, **known)
         except (KeyError, TypeError):
@@ -78,7 +78,7 @@ class Conversation:
         """Raises WorkroomError where it cannot be written."""
         record: dict[str, Any] = {name: getattr(self, name) for name in _WRITTEN}
         record["prints"] = self.prints[-_MOST_PRINTS:]
-        record["history"] = [{"role": said.role, "text": said.text} for said in self.history]
+        record["history"] = [asdict(said) for said in self.history]
         replace_file(self.folder / RECORD, to_json(record).encode())
 
     @property

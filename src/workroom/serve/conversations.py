@@ -12,9 +12,9 @@ from typing import Any
 from workroom.errors import WorkroomError
 from workroom.serve.ask import Ask, fingerprint
 from workroom.serve.conversation import RECORD, Conversation
-from workroom.serve.errors import ApiError, bad_request, no_conversation, not_found, not_stored
+from workroom.serve.errors import ApiError, no_conversation, not_found, not_stored
 from workroom.serve.forgotten import Forgotten
-from workroom.serve.names import is_name, new_id
+from workroom.serve.names import new_id
 from workroom.serve.settings import Key
 
 OURS = "conv_"  # what ids that the server gives begin with
@@ -129,11 +129,6 @@ class Conversations:
             return found
         if name.startswith(OURS):
             raise no_conversation(name)
-        if not is_name(name):
-            raise bad_request(
-                "a conversation's name has 1 to 128 letters, digits or _.:@+-, the first a letter or digit",
-                "conversation",
-            )
         return self._made(key, name, user=user)
 
     def _by_history(self, key: Key, ask: Ask) -> Conversation:

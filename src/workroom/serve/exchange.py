@@ -14,7 +14,7 @@ from workroom.errors import WorkroomError
 from workroom.models.base import Message, Usage
 from workroom.serve import errors
 from workroom.serve.ask import Ask, Said
-from workroom.serve.context import documents_for, note_for_model, said_before
+from workroom.serve.context import documents_for, note_for_model, prompt_for, said_before, text_for
 from workroom.serve.errors import ApiError
 from workroom.serve.filestore import OUTPUT, StoredFile
 from workroom.serve.names import safe_name
@@ -166,7 +166,7 @@ class Exchange:
             outcome = self._taken(result)
             if self._gone:  # nobody has seen it
                 raise self._ended()
-            history = [*prior, Said("user", self.ask.prompt), Said("assistant", outcome.text)]
+            history = [*prior, Said("user", self.ask.prompt, self.ask.files), Said("assistant", outcome.text)]
             return outcome
         finally:
             if conversation.is_open and not await conversation.save():
@@ -221,7 +221,7 @@ class Exchange:
         names, documents = await documents_for(ask, conversation, box)
         self._progress = Progress()
         run = Run(
-            Task(ask.prompt, id=conversation.id, documents=documents),
+            Task(prompt_for(ask, names, documents), id=conversation.id, documents=documents),
             resolved,
             model=SampledModel(service.model, ask.sampling),
             out=conversation.next_run(),
@@ -230,8 +230,9 @@ class Exchange:
             durable=False,
             sandbox=box,
             chat=Chat(
-                tuple(Message(said.role, said.text) for said in prior),
+                tuple(Message(said.role, text_for(said, names)) for said in prior),
                 "\n\n".join(filter(None, (ask.instructions, note))) or None,
+                given=bool(names),
             ),
         )
         await asyncio.to_thread(run.prepare)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import tempfile
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 
 from workroom.sandbox.base import parse_size
 from workroom.serve.errors import ApiError, bad_request, not_stored, too_large, unsupported
@@ -34,13 +36,33 @@ _SHOWN = {
 _POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 
 
+class _Content(FileResponse):
+    """A file, or the part of it that is asked for. Raises ApiError (400, 416) for a part that cannot be."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            status = message.get("status", HTTPStatus.OK)
+            if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                size = self.headers["content-length"]
+                error = ApiError(416, f"the file has {int(size):,} bytes, none in that range", param="Range")
+                error.headers["content-range"] = f"bytes */{size}"
+                raise error
+            if status == HTTPStatus.BAD_REQUEST:
+                raise bad_request("the header Range must be as bytes=0-99", "Range")
+            await send(message)
+
+        await super().__call__(scope, receive, sending)
+
+
 async def upload(request: Request) -> Response:
     """`POST /v1/files`. Raises ApiError: 400 for a form that is none, 413 for a file that is too large."""
     service, key = service_of(request), key_of(request)
-    limit = min(parse_size(service.settings.max_file), service.files.room(key))
-    if not limit:
+    most, room = parse_size(service.settings.max_file), service.files.room(key)
+    if not (limit := min(most, room)):
         raise too_large("the quota of this key is used up: delete some files")
-    bounded = bounded_receive(request.receive, limit + _FORM, request.headers.get("content-length"))
+    why = "that are taken" if most < room else "that the quota of this key has room for: delete some files"
+    larger = too_large(f"the file has more than the {limit:,} bytes {why}")
+    bounded = bounded_receive(request.receive, limit + _FORM, request.headers.get("content-length"), larger)
     form = await _form(Request(request.scope, bounded))
     try:
         file, purpose = form.get("file"), form.get("purpose")
@@ -52,6 +74,8 @@ async def upload(request: Request) -> Response:
             raise bad_request("the form needs a file in the field file", "file")
         if not isinstance(purpose, str) or not purpose.strip() or len(purpose) > _LONGEST_PURPOSE:
             raise bad_request("the form needs a purpose, such as user_data", "purpose")
+        if (file.size or 0) > limit:
+            raise larger
         try:
             stored = await asyncio.to_thread(_store, file, purpose, key, service.files, service.uploads)
         except OSError as error:
@@ -63,16 +87,14 @@ async def upload(request: Request) -> Response:
 
 async def list_files(request: Request) -> Response:
     """`GET /v1/files`, a page after the file `after`."""
-    files, query = service_of(request).files.listed(key_of(request)), request.query_params
+    store, key, query = service_of(request).files, key_of(request), request.query_params
+    files, rising = store.listed(key), query.get("order") == "asc"
     if purpose := query.get("purpose"):
         files = [file for file in files if file.purpose == purpose]
-    if query.get("order") == "asc":
+    if rising:
         files.reverse()
     if after := query.get("after"):
-        ids = [file.id for file in files]
-        if after not in ids:
-            raise bad_request(f"there is no file {after!r} in this list", "after")
-        files = files[ids.index(after) + 1 :]
+        files = store.listed_after(key, after, files, older=not rising)
     limit = query.get("limit", str(_PAGE))
     if not limit.isdecimal() or len(limit) > len(str(_PAGE)) or not 1 <= int(limit) <= _PAGE:
         raise bad_request(f"limit must be a whole number from 1 to {_PAGE}", "limit")
@@ -154,7 +176,7 @@ def _response(files: FileStore, file: StoredFile, *, shown: bool) -> Response:
         kind = _SHOWN.get(Path(file.filename).suffix.lower()) if shown else None
         # The viewer of PDFs, which runs no script of a page, does not start in a sandboxed document.
         policy = _POLICY.replace(" sandbox;", "") if kind == "application/pdf" else _POLICY
-        return FileResponse(
+        return _Content(
             path,
             stat_result=status,
             filename=file.filename,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from workroom.serve.errors import not_found, too_large
+from workroom.serve.errors import bad_request, not_found, too_large
 from workroom.serve.names import new_id, safe_name
 from workroom.serve.settings import Key
 from workroom.trajectory.files import replace_file, to_json
@@ -23,6 +23,7 @@ from workroom.trajectory.reader import read_json
 OUTPUT = "assistants_output"
 _SECRET_BYTES = 32
 _RECORD = "meta.json"
+_GONE = 10_000  # removed files whose places in a list are remembered
 _logger = logging.getLogger("workroom.serve")
 
 
@@ -51,6 +52,7 @@ class FileStore:
         self._secret = secret
         self._quota = quota
         self._files: dict[str, StoredFile] = {}
+        self._gone: dict[str, StoredFile] = {}  # removed since the server started
         folder.mkdir(mode=0o700, exist_ok=True)
         for place in folder.iterdir():
             found = _read(place)
@@ -100,8 +102,16 @@ class FileStore:
 
     def listed(self, key: Key) -> list[StoredFile]:
         """The files of the key, the newest first."""
-        own = [file for file in self if file.key == key.name]
-        return sorted(own, key=lambda file: (file.created, file.id), reverse=True)
+        return sorted((file for file in self if file.key == key.name), key=_place, reverse=True)
+
+    def listed_after(self, key: Key, name: str, files: Iterable[StoredFile], *, older: bool) -> list[StoredFile]:
+        """Those of the files that are older, or else newer, than the file `name` of the key: also than one that was
+        removed meanwhile, as by who removes each file that a page tells of. Raises ApiError (400) for an unknown one.
+        """
+        at = self._files.get(name) or self._gone.get(name)
+        if at is None or at.key != key.name:
+            raise bad_request(f"there is no file {name[:100]!r} in this list", "after")
+        return [file for file in files if (_place(file) < _place(at) if older else _place(file) > _place(at))]
 
     def of_conversation(self, key: str, conversation: str) -> list[StoredFile]:
         """What a conversation of the key of that name has made."""
@@ -115,6 +125,9 @@ class FileStore:
         """Removes files for good; where the disk fails they are back when the server starts again."""
         for file in list(files):
             self._files.pop(file.id, None)
+            self._gone[file.id] = file
+            if len(self._gone) > _GONE:
+                del self._gone[next(iter(self._gone))]
             with contextlib.suppress(OSError):
                 (self._folder / file.id / _RECORD).unlink(missing_ok=True)
             shutil.rmtree(self._folder / file.id, ignore_errors=True)
@@ -146,6 +159,11 @@ def read_secret(path: Path) -> bytes:
         replace_file(path, found, durable=True)
         path.chmod(0o600)
     return found
+
+
+def _place(file: StoredFile) -> tuple[float, str]:
+    """What a list is ordered by."""
+    return file.created, file.id
 
 
 def _read(place: Path) -> StoredFile | None:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workroom.serve.ask import Ask
+from workroom.serve.ask import Ask, Attachment
 from workroom.serve.chat_request import (
+    LEFT_OUT,
     Messages,
     conversation_name,
     optional,
@@ -18,7 +19,6 @@ from workroom.serve.errors import bad_request, unsupported
 from workroom.serve.filestore import FileStore
 from workroom.serve.settings import Key
 
-_TEXTS = ("input_text", "output_text")
 _LEFT_OUT = ("reasoning", "item_reference")  # items of earlier answers that say nothing to the model
 
 
@@ -40,9 +40,8 @@ def read_responses(
     items = [{"role": "user", "content": given}] if isinstance(given, str) else given
     if not isinstance(items, list) or not items:
         raise bad_request("input must be text or a list of at least one item", "input")
-    places = [number for number, item in enumerate(items) if not _is_left_out(item)]
-    messages = [_message(items[number], f"input[{number}]") for number in places]
-    said, instructions, attachments = Messages(key, files, "input").read(messages, places)
+    messages = [_message(item, f"input[{number}]") for number, item in enumerate(items)]
+    said, instructions, attachments = _Items(key, files).read(messages)
     own = optional(body, "instructions", str, "text")
     name, goes_on = conversation_name(body, headers)
     previous = optional(body, "previous_response_id", str, "text")
@@ -52,6 +51,7 @@ def read_responses(
         name, goes_on = conversations.of_response(key, previous).id, True
     ask = Ask(
         prompt=said[-1].text,
+        files=said[-1].files,
         history=tuple(said[:-1]),
         instructions="\n\n".join(filter(None, (own, instructions))) or None,
         attachments=tuple(attachments),
@@ -77,29 +77,27 @@ def _refuse_unsupported(body: Mapping[str, Any]) -> None:
             raise unsupported(name, f"{name} is not supported")
 
 
-def _is_left_out(item: Any) -> bool:
-    return isinstance(item, Mapping) and item.get("type") in _LEFT_OUT
-
-
 def _message(item: Any, where: str) -> Any:
-    """The item as a message of Chat Completions."""
-    if not isinstance(item, Mapping):
-        return item
-    kind = item.get("type", "message")
+    kind = item.get("type", "message") if isinstance(item, Mapping) else "message"
+    if kind in _LEFT_OUT:
+        return LEFT_OUT
     if kind != "message":
         raise unsupported(f"{where}.type", f"{where}: items of the type {str(kind)[:40]!r} are not supported")
-    content = item.get("content")
-    return {**item, "content": [_part(part) for part in content] if isinstance(content, list) else content}
+    return item
 
 
-def _part(part: Any) -> Any:
-    kind = part.get("type") if isinstance(part, Mapping) else None
-    if kind in _TEXTS:
-        return {"type": "text", "text": part.get("text")}
-    if kind == "input_image" and part.get("file_id") is None:
-        return {"type": "image_url", "image_url": {"url": part.get("image_url")}}
-    if kind in ("input_image", "input_file"):
-        data = part.get("file_data") or part.get("file_url")
-        held = {"file_id": part.get("file_id"), "file_data": data, "filename": part.get("filename")}
-        return {"type": "file", "file": held}
-    return part
+class _Items(Messages):
+    """Reads the items of one request. Their parts may also be those of Chat Completions."""
+
+    field = "input"
+    texts = (*Messages.texts, "input_text", "output_text")
+    kinds = (*Messages.kinds, "input_image", "input_file")
+    told = (("input_text", "output_text"), ("input_image", "input_file", "input_audio"))
+
+    def _attachment(self, part: Mapping[str, Any], where: str, number: int) -> Attachment:
+        if part["type"] == "input_image":
+            return self._file(part, where, "image_url", f"image-{number}")
+        if part["type"] == "input_file":
+            data = "file_url" if part.get("file_url") and not part.get("file_data") else "file_data"
+            return self._file(part, where, data, f"file-{number}")
+        return super()._attachment(part, where, number)

@@ -110,7 +110,8 @@ def read_settings(flags: Mapping[str, Any], config_file: Path | None = None) -> 
             values[name] = _CHECKS[name](value, f"{name!r} in {where}")
     for name, value in flags.items():
         if value is not None:
-            values[name] = _CHECKS[name](_typed(value), "--" + name.replace("_", "-"))
+            given = value if name in _TEXTS else _typed(value)
+            values[name] = _CHECKS[name](given, "--" + name.replace("_", "-"))
     values["keys"] = (*values.get("keys", ()), *_environment_keys())
     settings = Settings(**values)
     _check_keys(settings)
@@ -228,10 +229,6 @@ def _port(value: Any, where: str) -> int:
     return found
 
 
-def _host(value: Any, where: str) -> str:
-    return _values.text(value if isinstance(value, str) else str(value), where)
-
-
 def _public_url(value: Any, where: str) -> str:
     return _values.url(value, where).rstrip("/")
 
@@ -254,9 +251,10 @@ _KEY_CHECKS: dict[str, _values.Check] = {
     "concurrency": _values.whole(1),
     "quota": _values.size,
 }
+_TEXTS = ("host", "public_url", "state")  # also where they look like a number
 _CHECKS: dict[str, _values.Check] = {
     "keys": _keys,
-    "host": _host,
+    "host": _values.text,
     "port": _port,
     "public_url": _public_url,
     "concurrency": _values.whole(1),
@@ -264,7 +262,7 @@ _CHECKS: dict[str, _values.Check] = {
     "idle": _values.number(positive=True),
     "keep": _values.number(positive=True),
     "grace": _values.number(positive=False),
-    "state": lambda value, where: _values.text(str(value), where),
+    "state": _values.text,
     "cors": _origins,
     "ignore_tools": _values.switch,
     "max_body": _values.size,

@@ -93,20 +93,21 @@ async def limited(request: Request, limit: int) -> AsyncIterator[bytes]:
         more = message.get("more_body", False)
 
 
-def bounded_receive(receive: Receive, limit: int, told: str | None = None) -> Receive:
-    """`receive` that raises ApiError as `limited` does. `told`: the header Content-Length."""
+def bounded_receive(receive: Receive, limit: int, told: str | None = None, larger: ApiError | None = None) -> Receive:
+    """`receive` that raises ApiError as `limited` does. `told`: the header Content-Length. `larger`: what is raised
+    where the body is too large, if the limit is not to be told as one of the body."""
     seen = 0
 
     async def bounded() -> Message:
         nonlocal seen
         if told is not None and told.isdigit() and int(told) > limit:
             await _drain(receive, int(told), limit)
-            raise too_large(f"the body has {int(told):,} bytes, more than the {limit:,} that are taken")
+            raise larger or too_large(f"the body has {int(told):,} bytes, more than the {limit:,} that are taken")
         message = await _patient(receive)
         seen += len(message.get("body", b""))
         if seen > limit:
             await _drain(receive, _DRAIN * limit - seen, limit)
-            raise too_large(f"the body has more than the {limit:,} bytes that are taken")
+            raise larger or too_large(f"the body has more than the {limit:,} bytes that are taken")
         return message
 
     return bounded

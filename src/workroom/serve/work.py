@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from workroom.sandbox.base import parse_size
 from workroom.serve.ask import Ask
+from workroom.serve.chat_request import LEFT_OUT
 from workroom.serve.errors import ApiError, not_found
 from workroom.serve.exchange import Exchange, Outcome
 from workroom.serve.settings import Key
@@ -79,7 +80,7 @@ def without_tools(body: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in body.items() if name not in offer}
     for name in ("messages", "input"):
         if isinstance(kept.get(name), list):
-            kept[name] = [_without_calls(one) for one in kept[name] if not _is_of_tool(one)]
+            kept[name] = [LEFT_OUT if _is_of_tool(one) else _without_calls(one) for one in kept[name]]
     return kept
 
 
