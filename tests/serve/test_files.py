@@ -1,5 +1,6 @@
 """The files endpoint in OpenAI's form, and links that show nothing that could do harm."""
 
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -134,3 +135,39 @@ def test_names_of_artefacts_cannot_break_out_of_their_links(server: Server) -> N
         shown = line.removesuffix(f"]({file['url']})")
         assert "](" not in shown.replace("\\]", "")
         assert "<" not in shown.replace("\\<", "")
+
+
+def made(answer: Any) -> list[str]:
+    """The files that came with the answer."""
+    return [file["path"] for file in getattr(answer.choices[0].message, "files", [])]
+
+
+def test_what_failed_and_cut_off_requests_made_comes_with_the_next_answer_once(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        body = {"conversation": "handing-over"}
+        assert made(server.say("RUN echo 1 > output/old.txt", extra_body=body)) == ["old.txt"]
+        with pytest.raises(openai.InternalServerError):
+            server.say("RUN echo 1 > output/failed.txt # BREAK", extra_body=body)
+        hasty = server.client().with_options(timeout=0.5)
+        with pytest.raises(openai.APITimeoutError):
+            server.say("RUN echo 1 > output/cut.txt; sleep 1.5", client=hasty, extra_body=body)
+        server.wait_for(lambda: not server.get("/v1/conversations/handing-over").json()["busy"])
+        assert server.stop() == 0
+        server.start()
+        answer = server.say("RUN echo 2 > output/new.txt", extra_body=body)
+        assert made(answer) == ["cut.txt", "failed.txt", "new.txt"]
+        assert "cut.txt](" in answer.choices[0].message.content
+        assert made(server.say("RUN cat output/new.txt", extra_body=body)) == []
+        assert made(server.say("RUN touch output/cut.txt", extra_body=body)) == ["cut.txt"]
+
+
+def test_what_there_was_no_room_for_comes_once_there_is(server: Server) -> None:
+    client, body = server.client(), {"conversation": "no-room"}
+    kept = [client.files.create(file=("m", b"x" * 1_000_000), purpose="user_data") for _ in range(2)]
+    large = "RUN head -c 600000 /dev/zero > output/a.bin; head -c 600000 /dev/zero > output/b.bin"
+    answer = server.say(large, extra_body=body)
+    assert made(answer) == ["a.bin"]
+    assert "b.bin was not kept" in answer.choices[0].message.content
+    for file in kept:
+        client.files.delete(file.id)
+    assert made(server.say("SAY thanks", extra_body=body)) == ["b.bin"]

@@ -16,8 +16,8 @@ from workroom.serve import errors
 from workroom.serve.ask import Ask, Said
 from workroom.serve.context import documents_for, note_for_model, said_before
 from workroom.serve.errors import ApiError
-from workroom.serve.filestore import OUTPUT, StoredFile
-from workroom.serve.names import safe_name
+from workroom.serve.filestore import StoredFile
+from workroom.serve.handing import hand_over
 from workroom.serve.progress import Progress
 from workroom.serve.sampled import SampledModel
 from workroom.task import Task
@@ -164,8 +164,6 @@ class Exchange:
             prior, note = said_before(self.ask, conversation), note_for_model(self.ask, conversation)
             result = await self._episode(box, resolved, prior, note)
             outcome = self._taken(result)
-            if self._gone:  # nobody has seen it
-                raise self._ended()
             history = [*prior, Said("user", self.ask.prompt), Said("assistant", outcome.text)]
             return outcome
         finally:
@@ -229,6 +227,7 @@ class Exchange:
             on_notice=_logger.warning,
             durable=False,
             sandbox=box,
+            handed=conversation.handed,
             chat=Chat(
                 tuple(Message(said.role, said.text) for said in prior),
                 "\n\n".join(filter(None, (ask.instructions, note))) or None,
@@ -267,28 +266,17 @@ class Exchange:
             raise errors.bad_request(
                 "the conversation does not fit the context of the model", "messages", "context_length_exceeded"
             )
-        if reason == "interrupted" and service.closing:
-            raise errors.closing()
-        text = result.answer or ""
-        files = []
-        for path in result.files:
-            try:
-                below = "/".join(map(safe_name, path.relative_to(result.path / "files").parts))
-                place = {"conversation": self.conversation.id, "path": below}
-                files.append(service.files.add(self.key, path, path.name, OUTPUT, **place))
-            except ApiError as error:
-                text += f"\n\n({safe_name(path.name)} was not kept: {error.message})"
-            except (OSError, WorkroomError) as error:
-                _logger.warning("%s could not be kept: %s", path, error)
-                text += f"\n\n({safe_name(path.name)} could not be kept)"
-        if self._run is not None and "files_error" in self._run.record:
-            text += "\n\n(not all files could be handed over: there are too many, or they are too large)"
+        if self._gone or (reason == "interrupted" and service.closing):
+            raise self._ended()  # nobody sees an answer: its files come with the next one
+        assert self._run is not None
+        files, notes = hand_over(self._run, result, service.files, self.key, self.conversation)
         finish: Literal["stop", "length", "content_filter"] = "stop"
         if reason not in ("submitted", "stalled") or (reason == "stalled" and self._last_finish == "length"):
             finish = "length"
         elif reason == "stalled" and self._last_finish == "content_filter":
             finish = "content_filter"
-        return Outcome(text, tuple(files), result.usage, result.cost, reason, result.turns, result.duration, finish)
+        text = (result.answer or "") + notes
+        return Outcome(text, files, result.usage, result.cost, reason, result.turns, result.duration, finish)
 
     def _take(self, event: "Event") -> None:
         if (event.type in ("assistant", "model_waiting")) and event.usage is not None:

@@ -1,0 +1,43 @@
+"""What a run has made on its way to the client."""
+
+import logging
+from typing import TYPE_CHECKING
+
+from workroom.errors import WorkroomError
+from workroom.serve.errors import ApiError
+from workroom.serve.filestore import OUTPUT, FileStore, StoredFile
+from workroom.serve.names import safe_name
+
+if TYPE_CHECKING:
+    from workroom._outcome import RunResult
+    from workroom._run import Run
+    from workroom.serve.conversation import Conversation
+    from workroom.serve.settings import Key
+
+_logger = logging.getLogger("workroom.serve")
+
+
+def hand_over(
+    run: "Run", result: "RunResult", store: FileStore, key: "Key", conversation: "Conversation"
+) -> tuple[tuple[StoredFile, ...], str]:
+    """The files that are the client's from now on, and what is to be said of others; these come with a later answer."""
+    files, notes, taken = [], "", set()
+    for path in result.files:
+        inside = path.relative_to(result.path / "files")
+        below = "/".join(map(safe_name, inside.parts))
+        try:
+            files.append(store.add(key, path, path.name, OUTPUT, conversation=conversation.id, path=below))
+        except ApiError as error:
+            notes += f"\n\n({safe_name(path.name)} was not kept: {error.message})"
+        except (OSError, WorkroomError) as error:
+            _logger.warning("%s could not be kept: %s", path, error)
+            notes += f"\n\n({safe_name(path.name)} could not be kept)"
+        else:
+            taken.add(inside.as_posix())
+    if "files_error" in run.record:
+        notes += "\n\n(not all files could be handed over: there are too many, or they are too large)"
+    before = conversation.handed
+    conversation.handed = {
+        name: stamp for name, stamp in run.stamps.items() if name in taken or before.get(name) == stamp
+    }
+    return tuple(files), notes
