@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("workroom.serve")
 _POSITION_EVERY = 15.0  # seconds
+Finish = Literal["stop", "length", "content_filter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Outcome:
     stop_reason: str
     turns: int
     duration: float
-    finish: Literal["stop", "length", "content_filter"]
+    finish: Finish
 
 
 class Exchange:
@@ -70,7 +71,8 @@ class Exchange:
         self._live = 0  # tokens that are counted for the key but not charged yet
         self._due = 0.0  # dollars, likewise
         self._spent: str | None = None  # the bound of the key's budget that ended it
-        self._last_finish = ""  # why the model ended its last turn
+        self._finishes: dict[str, str] = {}  # why the model ended the turn in which it said this
+        self._last_finish = ""  # why it ended its last turn
         self._pieces: asyncio.Queue[str | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._work())
         self._task.add_done_callback(self._over)
@@ -270,13 +272,18 @@ class Exchange:
             raise self._ended()  # nobody sees an answer: its files come with the next one
         assert self._run is not None
         files, notes = hand_over(self._run, result, service.files, self.key, self.conversation)
-        finish: Literal["stop", "length", "content_filter"] = "stop"
-        if reason not in ("submitted", "stalled") or (reason == "stalled" and self._last_finish == "length"):
-            finish = "length"
-        elif reason == "stalled" and self._last_finish == "content_filter":
-            finish = "content_filter"
+        finish = self._finish(reason, result.answer)
         text = (result.answer or "") + notes
         return Outcome(text, files, result.usage, result.cost, reason, result.turns, result.duration, finish)
+
+    def _finish(self, reason: str, answer: str | None) -> Finish:
+        """What cut the answer off, if anything: a limit, or the filter of the model's provider."""
+        ends = {self._finishes.get(answer or "")}
+        if reason == "stalled":
+            ends.add(self._last_finish)
+        if reason not in ("submitted", "stalled") or "length" in ends:
+            return "length"
+        return "content_filter" if "content_filter" in ends else "stop"
 
     def _take(self, event: "Event") -> None:
         if (event.type in ("assistant", "model_waiting")) and event.usage is not None:
@@ -292,7 +299,7 @@ class Exchange:
                 self._spent = spent
                 self._run.request_stop()
         if event.type == "assistant":
-            self._last_finish = event.finish_reason
+            self._finishes[event.content.strip()] = self._last_finish = event.finish_reason
         if event.type == "turn_started":
             self._service.metrics.turns.inc()
         if text := self._progress.tell(event):
