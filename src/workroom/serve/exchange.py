@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from workroom._run import Run
 from workroom.agent.accounting import recorded, token_usage
@@ -16,8 +16,7 @@ from workroom.serve import errors
 from workroom.serve.ask import Ask, Said
 from workroom.serve.context import documents_for, note_for_model, said_before
 from workroom.serve.errors import ApiError
-from workroom.serve.filestore import StoredFile
-from workroom.serve.handing import hand_over
+from workroom.serve.outcome import Finish, Outcome, hand_over
 from workroom.serve.progress import Progress
 from workroom.serve.sampled import SampledModel
 from workroom.task import Task
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from workroom._outcome import RunResult
     from workroom.sandbox import Sandbox
     from workroom.serve.conversation import Conversation
+    from workroom.serve.filestore import StoredFile
     from workroom.serve.line import Place
     from workroom.serve.service import Service
     from workroom.serve.settings import Key
@@ -34,22 +34,6 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("workroom.serve")
 _POSITION_EVERY = 15.0  # seconds
-Finish = Literal["stop", "length", "content_filter"]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a request. `text`: the answer, without links; `finish`: `length` where a limit ended it, the model's
-    own among them. `cost` in US dollars, None where the price is unknown; `duration` in seconds."""
-
-    text: str
-    files: tuple[StoredFile, ...]
-    usage: TokenUsage
-    cost: float | None
-    stop_reason: str
-    turns: int
-    duration: float
-    finish: Finish
 
 
 class Exchange:

@@ -1,7 +1,8 @@
-"""What a run has made on its way to the client."""
+"""What came of a request, and what its run has made on its way to the client."""
 
 import logging
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from workroom.errors import WorkroomError
 from workroom.serve.errors import ApiError
@@ -13,8 +14,25 @@ if TYPE_CHECKING:
     from workroom._run import Run
     from workroom.serve.conversation import Conversation
     from workroom.serve.settings import Key
+    from workroom.trajectory.events import TokenUsage
 
 _logger = logging.getLogger("workroom.serve")
+Finish = Literal["stop", "length", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a request. `text`: the answer, without links; `finish`: `length` where a limit ended it, the model's
+    own among them. `cost` in US dollars, None where the price is unknown; `duration` in seconds."""
+
+    text: str
+    files: tuple[StoredFile, ...]
+    usage: "TokenUsage"
+    cost: float | None
+    stop_reason: str
+    turns: int
+    duration: float
+    finish: Finish
 
 
 def hand_over(
