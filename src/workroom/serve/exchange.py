@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ from workroom.serve import errors
 from workroom.serve.ask import Ask, Said
 from workroom.serve.context import documents_for, note_for_model, said_before
 from workroom.serve.errors import ApiError
-from workroom.serve.outcome import Finish, Outcome, hand_over
+from workroom.serve.filestore import StoredFile
+from workroom.serve.outcome import Finish, Outcome, hand_over, result_events
 from workroom.serve.progress import Progress
 from workroom.serve.sampled import SampledModel
 from workroom.task import Task
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from workroom._outcome import RunResult
     from workroom.sandbox import Sandbox
     from workroom.serve.conversation import Conversation
-    from workroom.serve.filestore import StoredFile
     from workroom.serve.line import Place
     from workroom.serve.service import Service
     from workroom.serve.settings import Key
@@ -96,6 +97,13 @@ class Exchange:
     async def wait(self) -> None:
         """Waits for the end, whatever it is."""
         await asyncio.wait([self._task])
+
+    def when_over(self, act: Callable[[], None]) -> None:
+        """Acts at the end, at once where it is over."""
+        if self._task.done():
+            act()
+        else:
+            self._task.add_done_callback(lambda _: act())
 
     def _over(self, task: asyncio.Task[Outcome]) -> None:
         self._pieces.put_nowait(None)
@@ -231,6 +239,7 @@ class Exchange:
                 token_usage(used.usage, used.environment, estimated=used.estimated),
                 "cancelled",
             )
+            service.metrics.over(self.stop_reason, self.usage)
             self._charge(used.usage.total, used.cost or 0.0)
             raise
         interrupted = result.stop_reason == "interrupted"
@@ -292,10 +301,3 @@ class Exchange:
     def _tell(self, text: str) -> None:
         if not self._gone and not self._muted:
             self._pieces.put_nowait(text)
-
-
-def result_events(run: Run) -> "list[Event]":
-    """What was recorded of a run that did not come to its end."""
-    from workroom.trajectory.rundir import RunDirectory
-
-    return [] if run.path is None else RunDirectory.load(run.path).events

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from workroom._run import Run
     from workroom.serve.conversation import Conversation
     from workroom.serve.settings import Key
-    from workroom.trajectory.events import TokenUsage
+    from workroom.trajectory.events import Event, TokenUsage
 
 _logger = logging.getLogger("workroom.serve")
 Finish = Literal["stop", "length", "content_filter"]
@@ -59,3 +59,10 @@ def hand_over(
         name: stamp for name, stamp in run.stamps.items() if name in taken or before.get(name) == stamp
     }
     return tuple(files), notes
+
+
+def result_events(run: "Run") -> "list[Event]":
+    """What was recorded of a run that did not come to its end."""
+    from workroom.trajectory.rundir import RunDirectory
+
+    return [] if run.path is None else RunDirectory.load(run.path).events
