@@ -33,10 +33,10 @@ def said_before(ask: Ask, conversation: "Conversation") -> list[Said]:
 def note_for_model(ask: Ask, conversation: "Conversation") -> str:
     """What the model has to be told where the sandbox is not as the chat says; else empty."""
     known, told = conversation.history, ask.history
+    if conversation.fresh:
+        return _NEW if (known if ask.goes_on else told) else ""
     if ask.goes_on:
         return ""
-    if not known:
-        return _NEW if told else ""
     # Front ends rewrite messages, so that equal ones may differ; and some send the newest of them only.
     newest_only = told and fingerprint(told) == fingerprint(known[-len(told) :])
     return _TAKEN_BACK if len(told) < len(known) and not newest_only else ""

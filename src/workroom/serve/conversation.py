@@ -38,9 +38,9 @@ class Conversation:
     is kept also where nothing has been worked on; `metadata` is what that one gave.
 
     `documents`: the name inside of each attachment, by its identity; `kept_documents` those that the saved sandbox has.
-    `handed`: the stamps of the output files that the client has; `waiting` are those that it has not, in the saved
-    sandbox, where files have other stamps. `response`: the id of the newest answer, where it has one. `prints`:
-    fingerprints of all that was its history at some time.
+    `fresh`: its sandbox is a new one, in which nothing was done. `handed`: the stamps of the output files that the
+    client has; `waiting` are those that it has not, in the saved sandbox, where files have other stamps. `response`:
+    the id of the newest answer, where it has one. `prints`: fingerprints of all that was its history at some time.
     """
 
     id: str
@@ -58,6 +58,7 @@ class Conversation:
     prints: list[str] = field(default_factory=list)
     documents: dict[str, str] = field(default_factory=dict)
     kept_documents: dict[str, str] = field(default_factory=dict)
+    fresh: bool = False
     handed: dict[str, str] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
     busy: bool = False
@@ -123,7 +124,8 @@ class Conversation:
         await self._drop()
         settings: dict[str, Any] = {"image": config.image, "network": config.network, "limits": config.limits}
         self.documents = dict(self.kept_documents)
-        if saved_mark(self._saved) is None:
+        self.fresh = saved_mark(self._saved) is None
+        if self.fresh:
             self.documents = {}
             box = await Sandbox.start(config.sandbox, **settings)
         else:
@@ -197,6 +199,7 @@ class Conversation:
             if print_ not in self.prints:
                 self.prints.append(print_)
         self.requests += 1
+        self.fresh = False
         self.used = time.time()
         self.write()
 
