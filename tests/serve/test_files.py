@@ -1,5 +1,6 @@
 """The files endpoint in OpenAI's form, and links that show nothing that could do harm."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,29 @@ def test_what_there_was_no_room_for_comes_once_there_is(server: Server) -> None:
     for file in kept:
         client.files.delete(file.id)
     assert made(server.say("SAY thanks", extra_body=body)) == ["b.bin"]
+
+
+def test_attachments_that_the_sandbox_has_no_room_for_are_413_with_its_bound(tmp_path: Path) -> None:
+    with Server(tmp_path, "--disk", "20m") as server:
+        client, named = server.client(), {"extra_body": {"conversation": "small-disk"}}
+
+        def asked(size: int) -> Any:
+            data = "data:application/octet-stream;base64," + base64.b64encode(b"x" * size).decode()
+            file = {"type": "file", "file": {"filename": "big.bin", "file_data": data}}
+            return [{"role": "user", "content": [{"type": "text", "text": "RUN ls documents"}, file]}]
+
+        with pytest.raises(openai.APIStatusError, match=r"30,000,000 bytes.* 20,971,520") as caught:
+            server.say("", messages=asked(30_000_000), **named)
+        error = caught.value
+        assert (error.status_code, error.code, error.param) == (413, "request_too_large", "messages")
+        data = asked(30_000_000)[0]["content"][1]["file"]["file_data"]
+        content: Any = [{"type": "input_file", "filename": "b", "file_data": data}]
+        with pytest.raises(openai.APIStatusError) as caught:
+            client.responses.create(model="obedient", input=[{"role": "user", "content": content}])
+        assert (caught.value.status_code, caught.value.param) == (413, "input")
+        assert "sandbox_error" not in server.get("/metrics").text
+        fits = server.say("", messages=asked(15_000_000), **named)
+        assert fits.choices[0].message.content == "It said: big.bin"
+        with pytest.raises(openai.APIStatusError, match="has room for") as caught:  # the disk alone would hold it
+            server.say("", messages=asked(15_000_001), **named)
+        assert caught.value.status_code == 413

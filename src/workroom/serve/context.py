@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workroom.errors import SandboxError
-from workroom.sandbox.base import DOCUMENTS_DIR
+from workroom.sandbox.base import DOCUMENTS_DIR, WORKING_DIR
 from workroom.serve.ask import Ask, Attachment, Said, fingerprint, without_links
-from workroom.serve.errors import not_found
+from workroom.serve.errors import not_found, too_large
 from workroom.serve.names import FreeNames, safe_name
 
 if TYPE_CHECKING:
@@ -75,3 +75,21 @@ def _named(
             names[one.identity] = free.take(safe_name(one.name))
         contents[names[one.identity]] = one.content
     return names, contents
+
+
+async def check_room(documents: dict[str, Any], box: "Sandbox", field: str) -> None:
+    """Raises ApiError (413), which names the field of the request, where the sandbox has no room for the documents."""
+    if not documents:
+        return
+    free = await box.exec(["stat", "-f", "-c", "%S %a", WORKING_DIR])
+    try:
+        block, blocks = map(int, free.stdout.split())
+    except ValueError:
+        return  # it cannot tell: whether they fit is seen when they are put in
+    sizes = [len(one) if isinstance(one, bytes) else one.stat().st_size for one in documents.values()]
+    if sum(-(-size // block) for size in sizes) > blocks:
+        raise too_large(
+            f"the attached files have {sum(sizes):,} bytes, and the sandbox, whose disk has "
+            f"{box.facts.limits['disk']:,}, has room for {block * blocks:,}",
+            field,
+        )

@@ -15,10 +15,10 @@ from workroom.errors import WorkroomError
 from workroom.models.base import Message, Usage
 from workroom.serve import errors
 from workroom.serve.ask import Ask, Said
-from workroom.serve.context import documents_for, note_for_model, said_before
+from workroom.serve.context import check_room, documents_for, note_for_model, said_before
 from workroom.serve.errors import ApiError
 from workroom.serve.filestore import StoredFile
-from workroom.serve.outcome import Finish, Outcome, hand_over, result_events
+from workroom.serve.outcome import Endings, Outcome, hand_over, result_events
 from workroom.serve.progress import Progress
 from workroom.serve.sampled import SampledModel
 from workroom.task import Task
@@ -56,8 +56,7 @@ class Exchange:
         self._live = 0  # tokens that are counted for the key but not charged yet
         self._due = 0.0  # dollars, likewise
         self._spent: str | None = None  # the bound of the key's budget that ended it
-        self._finishes: dict[str, str] = {}  # why the model ended the turn in which it said this
-        self._last_finish = ""  # why it ended its last turn
+        self._endings = Endings()
         self._pieces: asyncio.Queue[str | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._work())
         self._task.add_done_callback(self._over)
@@ -104,6 +103,11 @@ class Exchange:
             act()
         else:
             self._task.add_done_callback(lambda _: act())
+
+    @property
+    def _field(self) -> str:
+        """What the messages are called where the request came from."""
+        return "input" if self.response else "messages"  # only answers of the Responses API have an id
 
     def _over(self, task: asyncio.Task[Outcome]) -> None:
         self._pieces.put_nowait(None)
@@ -211,6 +215,7 @@ class Exchange:
     async def _episode(self, box: "Sandbox", resolved: Resolved, prior: list[Said], note: str) -> "RunResult":
         service, ask, conversation = self._service, self.ask, self.conversation
         names, documents = await documents_for(ask, conversation, box)
+        await check_room(documents, box, self._field)
         self._progress = Progress()
         run = Run(
             Task(ask.prompt, id=conversation.id, documents=documents),
@@ -259,24 +264,15 @@ class Exchange:
             raise errors.model_failed() if reason == "model_error" else errors.sandbox_failed()
         if reason == "context_overflow" and result.answer is None:
             raise errors.bad_request(
-                "the conversation does not fit the context of the model", "messages", "context_length_exceeded"
+                "the conversation does not fit the context of the model", self._field, "context_length_exceeded"
             )
         if self._gone or (reason == "interrupted" and service.closing):
             raise self._ended()  # nobody sees an answer: its files come with the next one
         assert self._run is not None
         files, notes = hand_over(self._run, result, service.files, self.key, self.conversation)
-        finish = self._finish(reason, result.answer)
+        finish = self._endings.finish(reason, result.answer)
         text = (result.answer or "") + notes
         return Outcome(text, files, result.usage, result.cost, reason, result.turns, result.duration, finish)
-
-    def _finish(self, reason: str, answer: str | None) -> Finish:
-        """What cut the answer off, if anything: a limit, or the filter of the model's provider."""
-        ends = {self._finishes.get(answer or "")}
-        if reason == "stalled":
-            ends.add(self._last_finish)
-        if reason not in ("submitted", "stalled") or "length" in ends:
-            return "length"
-        return "content_filter" if "content_filter" in ends else "stop"
 
     def _take(self, event: "Event") -> None:
         if (event.type in ("assistant", "model_waiting")) and event.usage is not None:
@@ -292,7 +288,7 @@ class Exchange:
                 self._spent = spent
                 self._run.request_stop()
         if event.type == "assistant":
-            self._finishes[event.content.strip()] = self._last_finish = event.finish_reason
+            self._endings.note(event)
         if event.type == "turn_started":
             self._service.metrics.turns.inc()
         if text := self._progress.tell(event):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from workroom._run import Run
     from workroom.serve.conversation import Conversation
     from workroom.serve.settings import Key
-    from workroom.trajectory.events import Event, TokenUsage
+    from workroom.trajectory.events import AssistantTurn, Event, TokenUsage
 
 _logger = logging.getLogger("workroom.serve")
 Finish = Literal["stop", "length", "content_filter"]
@@ -33,6 +33,27 @@ class Outcome:
     turns: int
     duration: float
     finish: Finish
+
+
+class Endings:
+    """Why the model ended its turns."""
+
+    def __init__(self) -> None:
+        self._by_text: dict[str, str] = {}
+        self._last = ""
+
+    def note(self, turn: "AssistantTurn") -> None:
+        """Another turn is over."""
+        self._by_text[turn.content.strip()] = self._last = turn.finish_reason
+
+    def finish(self, stop_reason: str, answer: str | None) -> Finish:
+        """What cut the answer off, if anything: a limit, or the filter of the model's provider."""
+        ends = {self._by_text.get(answer or "")}
+        if stop_reason == "stalled":
+            ends.add(self._last)
+        if stop_reason not in ("submitted", "stalled") or "length" in ends:
+            return "length"
+        return "content_filter" if "content_filter" in ends else "stop"
 
 
 def hand_over(
