@@ -176,7 +176,8 @@ def test_what_there_was_no_room_for_comes_once_there_is(server: Server) -> None:
 
 def test_attachments_that_the_sandbox_has_no_room_for_are_413_with_its_bound(tmp_path: Path) -> None:
     with Server(tmp_path, "--disk", "20m") as server:
-        client, named = server.client(), {"extra_body": {"conversation": "small-disk"}}
+        client = server.client()
+        named: dict[str, Any] = {"extra_body": {"conversation": "small-disk"}}
 
         def asked(size: int) -> Any:
             data = "data:application/octet-stream;base64," + base64.b64encode(b"x" * size).decode()
