@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workroom.errors import ConfigError
-from workroom.sandbox.base import FileEntry
+from workroom.sandbox.base import OUTPUT_DIR, FileEntry
 from workroom.trajectory.files import MANIFEST
 
 if TYPE_CHECKING:
     from workroom.agent.limits import Prices
+    from workroom.sandbox import Sandbox
     from workroom.trajectory.events import EpisodeFinished, Event, StopReason, TokenUsage
     from workroom.trajectory.rundir import RunDirectory
 
@@ -63,6 +64,13 @@ def default_directory(name: str) -> Path:
             raise ConfigError(f"cannot make {path}: {error.strerror}; choose another with -o DIR") from error
         return path
     raise AssertionError("unreachable")
+
+
+async def output_stamps(box: "Sandbox") -> dict[str, str]:
+    """Size and time of the last change of each output file, by name; empty where the sandbox cannot tell."""
+    found = await box.exec(["find", OUTPUT_DIR, "-type", "f", "-printf", r"%s %C@\t%P\0"], output=64 << 20)
+    records = (record.partition("\t") for record in found.stdout.split("\0"))
+    return {name: stamp for stamp, tab, name in records if tab}
 
 
 def cut_short(events: "list[Event]", prices: "Prices | None") -> "EpisodeFinished":

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workroom._outcome import RunResult, cut_short, default_directory, present_files, result_of, slug
+from workroom._outcome import RunResult, cut_short, default_directory, output_stamps, present_files, result_of, slug
 from workroom._resume import Resumption, Saver
 from workroom._task_record import task_record
 from workroom.config import Protocol, Resolved, from_arguments
@@ -97,7 +97,8 @@ class Run:
     held while the agent works: sandboxes are opened before it is entered, and closed after it was left, so that other
     runs need not wait for that. `durable`: as of `RunDirectory`. `sandbox`: one that is open already and stays so, for
     the messages of a conversation (`chat`), one run after the other: what still runs in it at the end is ended, and of
-    its output files those that are new or changed are the result's. Its backend, limits and network policy are its own.
+    its output files those that are not as in `handed` (None: as at the start) are the result's; how they are then is in
+    `stamps`. Its backend, limits and network policy are its own.
     """
 
     def __init__(
@@ -114,14 +115,17 @@ class Run:
         slot: AbstractAsyncContextManager[object] | None = None,
         durable: bool = True,
         sandbox: "Sandbox | None" = None,
+        handed: Mapping[str, str] | None = None,
         chat: "Chat | None" = None,
     ) -> None:
         self.task = task
+        self.stamps: dict[str, str] = {}
         self.config = resolved.config
         self._resumption = resumption
         self._slot = nullcontext() if slot is None else slot
         self._durable = durable
         self._sandbox = sandbox
+        self._handed = handed
         self._chat = chat
         self._resolved = resolved
         self._model = model
@@ -270,7 +274,7 @@ class Run:
             self._take_late_egress()
 
     async def _in_given(self, box: "Sandbox") -> list[FileEntry]:
-        before = await _stamps(box)
+        before = await output_stamps(box) if self._handed is None else self._handed
         box.on_egress = self._note_egress
         try:
             async with self._slot:
@@ -366,8 +370,8 @@ class Run:
         try:
             await box.kill_all()  # what is brought out must not change meanwhile
             self._directory.remove_files()  # of an earlier part of the run
-            after = await _stamps(box) if before else {}
-            same = {name for name, stamp in after.items() if before and before.get(name) == stamp}
+            self.stamps = {} if before is None else await output_stamps(box)
+            same = {name for name, stamp in self.stamps.items() if before and before.get(name) == stamp}
             return await box.download(OUTPUT_DIR, self._directory.files_dir, but=same)
         except FileNotFoundError:
             return []
@@ -413,13 +417,6 @@ class Run:
         if directory.finished is not None and status == "failed":
             directory.run["error_after_the_end"] = error  # `finish` writes the episode's own reason over `error`
         directory.finish(list(present_files(directory)), status=status)
-
-
-async def _stamps(box: "Sandbox") -> dict[str, str]:
-    """Size and time of the last change of each output file, by name; empty where the sandbox cannot tell."""
-    found = await box.exec(["find", OUTPUT_DIR, "-type", "f", "-printf", r"%s %C@\t%P\0"], output=64 << 20)
-    records = (record.partition("\t") for record in found.stdout.split("\0"))
-    return {name: stamp for stamp, tab, name in records if tab}
 
 
 def _ignore(_: object) -> None:

@@ -50,6 +50,8 @@ def test_an_empty_or_cut_reply_is_none(run_in_box: RunInBox) -> None:
     empty, cut = (reminder.text for reminder in reminders(events))
     assert "was empty" in empty
     assert "cut off" in cut
+    assert "the whole reply again" in cut  # only the last one goes to the user
+    assert "go on" not in cut
 
 
 def test_a_submit_without_any_reply_is_told_once(run_in_box: RunInBox) -> None:

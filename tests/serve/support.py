@@ -26,8 +26,9 @@ KEY = "sk-test-0123456789"
 class Obedient:
     """A model: `RUN command` in a prompt makes it run that and say what came out; `SAY text` makes it say that.
 
-    `WAIT` makes it hold its first answer back until `go` is set. `FAIL` at the end is refused by the provider. `CUT`
-    has it end in the middle of each answer. `prompts` are the message lists that it was sent.
+    `WAIT` makes it hold its first answer back until `go` is set. `FAIL` at the end is refused by the provider, `BREAK`
+    once the command has run. `CUT` has it end in the middle of each answer (`CUT THEN SUBMIT`:
+    of the first), `FILTER` has the provider's filter do so. `prompts` are the message lists that it was sent.
     """
 
     def __init__(self) -> None:
@@ -42,15 +43,20 @@ class Obedient:
         self.bodies.append(request.json)
         last = messages[-1]
         text = last["content"] if isinstance(last["content"], str) else json.dumps(last["content"])
+        refusal = b'{"error": {"message": "no such thing in /secret/place", "type": "invalid_request_error"}}'
         if last["role"] == "tool":
+            if "BREAK" in next(str(one["content"]) for one in reversed(messages) if one["role"] == "user"):
+                return Reply(400, refusal)
             said = next((line for line in text.splitlines() if line.strip() and line[0] != "["), "nothing")
             return replies.assistant(f"It said: {said.strip()}")(request)
         if text.rstrip().endswith("FAIL"):
-            return Reply(
-                400, b'{"error": {"message": "no such thing in /secret/place", "type": "invalid_request_error"}}'
-            )
+            return Reply(400, refusal)
         if any("CUT" in str(message["content"]) for message in messages):
+            if "was cut off" in text and "THEN SUBMIT" in str(messages):
+                return replies.assistant("", calls=[("submit", {})])(request)
             return replies.assistant("Half of", finish_reason="length")(request)
+        if "FILTER" in text:
+            return replies.assistant("I was going to", finish_reason="content_filter")(request)
         if "WAIT" in text:
             self.asked.set()
             self.go.wait(30)

@@ -1,5 +1,7 @@
 """Chats whose history is not that of their sandbox: edited, regenerated, said by two, of one that is gone."""
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -51,6 +53,33 @@ def test_a_failed_request_before_takes_nothing_back(server: Server) -> None:
         server.say("", messages=[user("SAY a"), model("a"), user("FAIL")], **named)
     server.say("", messages=[user("SAY a"), model("a"), user("FAIL"), user("SAY b")], **named)
     assert TAKEN_BACK not in told(server)
+
+
+def test_a_sandbox_is_called_new_only_where_it_is(place: Path) -> None:
+    with Server(place) as server:
+        named: dict[str, Any] = {"extra_headers": {"X-Conversation-Id": "first-one-stopped"}}
+        hasty = server.client().with_options(timeout=0.5)
+        with pytest.raises(openai.APITimeoutError):
+            server.say("RUN sleep 1.5", client=hasty, **named)
+        server.wait_for(lambda: not server.get("/v1/conversations/first-one-stopped").json()["busy"])
+        chat = [user("RUN sleep 1.5"), model("I"), user("SAY b")]
+        server.say("", messages=chat, **named)
+        assert NEW not in told(server)
+        server.stop()
+        server.start()
+        server.say("", messages=[*chat, model("b"), user("SAY c")], **named)
+        assert NEW not in told(server)
+        body = {"conversation": "never-saved"}
+        server.say("SAY d", extra_body=body)
+        server.stop()
+        for saved in (server.state / "conversations").glob("*/sandbox"):
+            shutil.rmtree(saved)
+        server.start()
+        server.say("SAY e", extra_body=body)  # the history, which the server has, speaks of another sandbox
+        assert "d" in texts(server)
+        assert NEW in told(server)
+        server.say("SAY f", extra_body=body)
+        assert NEW not in told(server)
 
 
 def test_a_front_end_that_rewrites_or_leaves_out_messages_takes_nothing_back(server: Server) -> None:

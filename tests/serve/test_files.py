@@ -1,5 +1,7 @@
 """The files endpoint in OpenAI's form, and links that show nothing that could do harm."""
 
+import base64
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -161,3 +163,66 @@ def test_names_of_artefacts_cannot_break_out_of_their_links(server: Server) -> N
         shown = line.removesuffix(f"]({file['url']})")
         assert "](" not in shown.replace("\\]", "")
         assert "<" not in shown.replace("\\<", "")
+
+
+def made(answer: Any) -> list[str]:
+    """The files that came with the answer."""
+    return [file["path"] for file in getattr(answer.choices[0].message, "files", [])]
+
+
+def test_what_failed_and_cut_off_requests_made_comes_with_the_next_answer_once(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        body = {"conversation": "handing-over"}
+        assert made(server.say("RUN echo 1 > output/old.txt", extra_body=body)) == ["old.txt"]
+        with pytest.raises(openai.InternalServerError):
+            server.say("RUN echo 1 > output/failed.txt # BREAK", extra_body=body)
+        hasty = server.client().with_options(timeout=0.5)
+        with pytest.raises(openai.APITimeoutError):
+            server.say("RUN echo 1 > output/cut.txt; sleep 1.5", client=hasty, extra_body=body)
+        server.wait_for(lambda: not server.get("/v1/conversations/handing-over").json()["busy"])
+        assert server.stop() == 0
+        server.start()
+        answer = server.say("RUN echo 2 > output/new.txt", extra_body=body)
+        assert made(answer) == ["cut.txt", "failed.txt", "new.txt"]
+        assert "cut.txt](" in answer.choices[0].message.content
+        assert made(server.say("RUN cat output/new.txt", extra_body=body)) == []
+        assert made(server.say("RUN touch output/cut.txt", extra_body=body)) == ["cut.txt"]
+
+
+def test_what_there_was_no_room_for_comes_once_there_is(server: Server) -> None:
+    client, body = server.client(), {"conversation": "no-room"}
+    kept = [client.files.create(file=("m", b"x" * 1_000_000), purpose="user_data") for _ in range(2)]
+    large = "RUN head -c 600000 /dev/zero > output/a.bin; head -c 600000 /dev/zero > output/b.bin"
+    answer = server.say(large, extra_body=body)
+    assert made(answer) == ["a.bin"]
+    assert "b.bin was not kept" in answer.choices[0].message.content
+    for file in kept:
+        client.files.delete(file.id)
+    assert made(server.say("SAY thanks", extra_body=body)) == ["b.bin"]
+
+
+def test_attachments_that_the_sandbox_has_no_room_for_are_413_with_its_bound(tmp_path: Path) -> None:
+    with Server(tmp_path, "--disk", "20m") as server:
+        client = server.client()
+        named: dict[str, Any] = {"extra_body": {"conversation": "small-disk"}}
+
+        def asked(size: int) -> Any:
+            data = "data:application/octet-stream;base64," + base64.b64encode(b"x" * size).decode()
+            file = {"type": "file", "file": {"filename": "big.bin", "file_data": data}}
+            return [{"role": "user", "content": [{"type": "text", "text": "RUN ls documents"}, file]}]
+
+        with pytest.raises(openai.APIStatusError, match=r"30,000,000 bytes.* 20,971,520") as caught:
+            server.say("", messages=asked(30_000_000), **named)
+        error = caught.value
+        assert (error.status_code, error.code, error.param) == (413, "request_too_large", "messages")
+        data = asked(30_000_000)[0]["content"][1]["file"]["file_data"]
+        content: Any = [{"type": "input_file", "filename": "b", "file_data": data}]
+        with pytest.raises(openai.APIStatusError) as caught:
+            client.responses.create(model="obedient", input=[{"role": "user", "content": content}])
+        assert (caught.value.status_code, caught.value.param) == (413, "input")
+        assert "sandbox_error" not in server.get("/metrics").text
+        fits = server.say("", messages=asked(15_000_000), **named)
+        assert fits.choices[0].message.content == "It said: big.bin"
+        with pytest.raises(openai.APIStatusError, match="has room for") as caught:  # the disk alone would hold it
+            server.say("", messages=asked(15_000_001), **named)
+        assert caught.value.status_code == 413

@@ -56,6 +56,18 @@ def test_an_answer_that_the_models_own_limit_cut_says_so(server: Server) -> None
     assert answer.choices[0].finish_reason == "length"
     response = server.client().responses.create(model="obedient", input="CUT", store=False)
     assert (response.status, response.model_dump()["store"]) == ("incomplete", False)
+    submitted = server.say("CUT THEN SUBMIT")
+    assert submitted.workroom["stop_reason"] == "submitted"
+    assert (text_of(submitted), submitted.choices[0].finish_reason) == ("Half of", "length")
+
+
+def test_an_answer_that_the_providers_filter_cut_says_so(server: Server) -> None:
+    answer = server.say("FILTER")
+    assert (text_of(answer), answer.choices[0].finish_reason) == ("I was going to", "content_filter")
+    response = server.client().responses.create(model="obedient", input="FILTER")
+    assert (response.status, response.output_text) == ("incomplete", "I was going to")
+    assert response.incomplete_details is not None
+    assert response.incomplete_details.reason == "content_filter"
 
 
 def test_methods_that_clients_make_up_are_one_series(server: Server) -> None:

@@ -148,10 +148,32 @@ def test_a_client_that_goes_away_frees_its_place_after_the_step(place: Path, str
             head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n"
             sock.sendall(head.encode() + body)
             assert server.model.asked.wait(60)
-        server.wait_for(lambda: any(line.get("error") == "client_closed_request" for line in server.requests))
+        server.wait_for(lambda: 'requests_total{method="POST"' in server.get("/metrics").text)
         server.model.go.set()
         assert text_of(server.say("SAY next")) == "next"
         assert len(server.model.prompts) == 2  # no step was begun after it
+        gone = next(line for line in server.requests if line.get("error") == "client_closed_request")
+        # The line has what was used, though that came after the client had gone.
+        assert (gone["status"], gone["stop_reason"], gone["prompt_tokens"] > 0) == (
+            200 if stream else 499, "interrupted", True
+        )  # fmt: skip
+
+
+def test_what_is_cancelled_is_counted_and_logged_as_it_is_charged(place: Path) -> None:
+    with Server(place, "--grace", "0.5") as server:
+        hasty, body = server.client().with_options(timeout=1), {"conversation": "warm"}
+        server.say("SAY x", extra_body=body)
+        with pytest.raises(openai.APITimeoutError):
+            server.say("RUN sleep 60", client=hasty, extra_body=body)
+        server.wait_for(lambda: len(server.requests) == 2)
+        lines = server.requests
+        assert (lines[1]["status"], lines[1]["stop_reason"]) == (499, "cancelled")
+        used = [sum(line[f"{kind}_tokens"] for line in lines) for kind in ("prompt", "completion")]
+        metrics = server.get("/metrics").text
+        assert 'workroom_episodes_total{stop_reason="cancelled"} 1.0' in metrics
+        assert f'workroom_tokens_total{{kind="prompt"}} {used[0]}.0' in metrics
+        assert f'workroom_tokens_total{{kind="completion"}} {used[1]}.0' in metrics
+        assert json.loads((server.state / "usage.json").read_text())["local"]["tokens"] == sum(used)
 
 
 def test_the_line_is_bounded_and_in_order(place: Path) -> None:

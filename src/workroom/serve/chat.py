@@ -8,8 +8,9 @@ from starlette.requests import Request
 
 from workroom.serve.chat_request import ChatRequest, read_chat
 from workroom.serve.errors import ApiError
-from workroom.serve.exchange import Exchange, Outcome
+from workroom.serve.exchange import Exchange
 from workroom.serve.names import new_id
+from workroom.serve.outcome import Outcome
 from workroom.serve.wire import Answer, EventStream, Sender, service_of
 from workroom.serve.work import worked_on
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workroom.errors import SandboxError
-from workroom.sandbox.base import DOCUMENTS_DIR
+from workroom.sandbox.base import DOCUMENTS_DIR, WORKING_DIR
 from workroom.serve.ask import Ask, Attachment, Said, attached, fingerprint, without_links
-from workroom.serve.errors import not_found
+from workroom.serve.errors import not_found, too_large
 from workroom.serve.names import FreeNames, safe_name
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def said_before(ask: Ask, conversation: "Conversation") -> list[Said]:
 def note_for_model(ask: Ask, conversation: "Conversation") -> str:
     """What the model has to be told where the sandbox is not as the chat says; else empty."""
     known, told = conversation.history, ask.history
+    if conversation.fresh:
+        return _NEW if (known if ask.goes_on else told) else ""
     if ask.goes_on:
         return ""
-    if not known:
-        return _NEW if told else ""
     # Front ends rewrite messages, so that equal ones may differ; and some send the newest of them only.
     newest_only = told and fingerprint(told) == fingerprint(known[-len(told) :])
     return _TAKEN_BACK if len(told) < len(known) and not newest_only else ""
@@ -96,3 +96,21 @@ def _named(
             names[one.identity] = free.take(safe_name(one.name))
         contents[names[one.identity]] = one.content
     return names, contents
+
+
+async def check_room(documents: dict[str, Any], box: "Sandbox", field: str) -> None:
+    """Raises ApiError (413), which names the field of the request, where the sandbox has no room for the documents."""
+    if not documents:
+        return
+    free = await box.exec(["stat", "-f", "-c", "%S %a", WORKING_DIR])
+    try:
+        block, blocks = map(int, free.stdout.split())
+    except ValueError:
+        return  # it cannot tell: whether they fit is seen when they are put in
+    sizes = [len(one) if isinstance(one, bytes) else one.stat().st_size for one in documents.values()]
+    if sum(-(-size // block) for size in sizes) > blocks:
+        raise too_large(
+            f"the attached files have {sum(sizes):,} bytes, and the sandbox, whose disk has "
+            f"{box.facts.limits['disk']:,}, has room for {block * blocks:,}",
+            field,
+        )

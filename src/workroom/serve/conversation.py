@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workroom._outcome import output_stamps
 from workroom.errors import ConfigError, SandboxError, SandboxGone
 from workroom.sandbox.base import parse_size
 from workroom.sandbox.journal import Journal, saved_mark
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 
 RECORD = "conversation.json"
 _SPARE = 64 << 20  # bytes that a save may have beyond what the sandbox may write
+_MOST_WAITING = 10_000  # as many files as one run brings out
 _MOST_PRINTS = 1000  # fingerprints of one conversation that outlast the server
 _WRITTEN = (
     "id", "key", "user", "created", "used", "requests", "asked_for", "metadata", "mark", "response", "prints",
-    "kept_documents",
+    "kept_documents", "waiting",
 )  # fmt: skip
 
 
@@ -36,8 +38,9 @@ class Conversation:
     is kept also where nothing has been worked on; `metadata` is what that one gave.
 
     `documents`: the name inside of each attachment, by its identity; `kept_documents` those that the saved sandbox has.
-    `response`: the id of the newest answer, where it has one. `prints`: fingerprints of all that was its history at
-    some time.
+    `fresh`: its sandbox is a new one, in which nothing was done. `handed`: the stamps of the output files that the
+    client has; `waiting` are those that it has not, in the saved sandbox, where files have other stamps. `response`:
+    the id of the newest answer, where it has one. `prints`: fingerprints of all that was its history at some time.
     """
 
     id: str
@@ -55,6 +58,9 @@ class Conversation:
     prints: list[str] = field(default_factory=list)
     documents: dict[str, str] = field(default_factory=dict)
     kept_documents: dict[str, str] = field(default_factory=dict)
+    fresh: bool = False
+    handed: dict[str, str] = field(default_factory=dict)
+    waiting: list[str] = field(default_factory=list)
     busy: bool = False
     notice: str = ""  # why the last save failed
     _alone: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while the sandbox opens or closes
@@ -118,7 +124,8 @@ class Conversation:
         await self._drop()
         settings: dict[str, Any] = {"image": config.image, "network": config.network, "limits": config.limits}
         self.documents = dict(self.kept_documents)
-        if saved_mark(self._saved) is None:
+        self.fresh = saved_mark(self._saved) is None
+        if self.fresh:
             self.documents = {}
             box = await Sandbox.start(config.sandbox, **settings)
         else:
@@ -134,18 +141,24 @@ class Conversation:
                 ) from error
         limit = max(parse_size(config.disk) + _SPARE, 1 << 30)
         self._box, self._journal = box, Journal(box, self._saved, limit=limit)
+        there, waiting = await output_stamps(box), set(self.waiting)
+        self.handed = {name: stamp for name, stamp in there.items() if name not in waiting}
 
     def forget_files(self) -> None:
         """Gives up what was saved of a sandbox that is not open: the next one begins anew, knowing of nothing."""
         shutil.rmtree(self._saved, ignore_errors=True)
-        self.kept_documents, self.history = {}, []
+        self.kept_documents, self.history, self.waiting = {}, [], []
 
     async def save(self) -> bool:
         """Keeps the sandbox's files, so that they outlast the server. False where that failed, which `notice` says."""
+        assert self._box is not None
         assert self._journal is not None
         mark = max(self.mark, saved_mark(self._saved) or 0) + 1
         self.notice = ""
+        waiting: list[str] = []
         try:
+            there = await output_stamps(self._box)
+            waiting = [name for name, stamp in there.items() if self.handed.get(name) != stamp]
             if not await self._journal.save(mark, at_once=True):
                 self.notice = self._journal.notice
         except SandboxGone:
@@ -155,6 +168,7 @@ class Conversation:
             self.notice = str(error)
         if not self.notice:
             self.mark, self.kept_documents = mark, dict(self.documents)
+            self.waiting = waiting[:_MOST_WAITING]
         return not self.notice
 
     async def rest(self) -> None:
@@ -185,6 +199,7 @@ class Conversation:
             if print_ not in self.prints:
                 self.prints.append(print_)
         self.requests += 1
+        self.fresh = False
         self.used = time.time()
         self.write()
 

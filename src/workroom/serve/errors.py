@@ -56,8 +56,8 @@ def no_conversation(name: str) -> ApiError:
     return not_found(f"there is no conversation {name!r} of this key", "conversation_not_found", "conversation")
 
 
-def too_large(message: str) -> ApiError:
-    return ApiError(413, message, code="request_too_large")
+def too_large(message: str, param: str | None = None) -> ApiError:
+    return ApiError(413, message, code="request_too_large", param=param)
 
 
 def busy(message: str, retry_after: int) -> ApiError:

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from workroom._run import Run
 from workroom.agent.accounting import recorded, token_usage
@@ -14,10 +15,10 @@ from workroom.errors import WorkroomError
 from workroom.models.base import Message, Usage
 from workroom.serve import errors
 from workroom.serve.ask import Ask, Said
-from workroom.serve.context import documents_for, note_for_model, prompt_for, said_before, text_for
+from workroom.serve.context import check_room, documents_for, note_for_model, prompt_for, said_before, text_for
 from workroom.serve.errors import ApiError
-from workroom.serve.filestore import OUTPUT, StoredFile
-from workroom.serve.names import safe_name
+from workroom.serve.filestore import StoredFile
+from workroom.serve.outcome import Endings, Outcome, hand_over, result_events
 from workroom.serve.progress import Progress
 from workroom.serve.sampled import SampledModel
 from workroom.task import Task
@@ -34,21 +35,6 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("workroom.serve")
 _POSITION_EVERY = 15.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a request. `text`: the answer, without links; `finish`: `length` where a limit ended it, the model's
-    own among them. `cost` in US dollars, None where the price is unknown; `duration` in seconds."""
-
-    text: str
-    files: tuple[StoredFile, ...]
-    usage: TokenUsage
-    cost: float | None
-    stop_reason: str
-    turns: int
-    duration: float
-    finish: Literal["stop", "length", "content_filter"]
 
 
 class Exchange:
@@ -70,7 +56,7 @@ class Exchange:
         self._live = 0  # tokens that are counted for the key but not charged yet
         self._due = 0.0  # dollars, likewise
         self._spent: str | None = None  # the bound of the key's budget that ended it
-        self._last_finish = ""  # why the model ended its last turn
+        self._endings = Endings()
         self._pieces: asyncio.Queue[str | None] = asyncio.Queue()
         self._task = asyncio.create_task(self._work())
         self._task.add_done_callback(self._over)
@@ -110,6 +96,18 @@ class Exchange:
     async def wait(self) -> None:
         """Waits for the end, whatever it is."""
         await asyncio.wait([self._task])
+
+    def when_over(self, act: Callable[[], None]) -> None:
+        """Acts at the end, at once where it is over."""
+        if self._task.done():
+            act()
+        else:
+            self._task.add_done_callback(lambda _: act())
+
+    @property
+    def _field(self) -> str:
+        """What the messages are called where the request came from."""
+        return "input" if self.response else "messages"  # only answers of the Responses API have an id
 
     def _over(self, task: asyncio.Task[Outcome]) -> None:
         self._pieces.put_nowait(None)
@@ -164,8 +162,6 @@ class Exchange:
             prior, note = said_before(self.ask, conversation), note_for_model(self.ask, conversation)
             result = await self._episode(box, resolved, prior, note)
             outcome = self._taken(result)
-            if self._gone:  # nobody has seen it
-                raise self._ended()
             history = [*prior, Said("user", self.ask.prompt, self.ask.files), Said("assistant", outcome.text)]
             return outcome
         finally:
@@ -219,6 +215,7 @@ class Exchange:
     async def _episode(self, box: "Sandbox", resolved: Resolved, prior: list[Said], note: str) -> "RunResult":
         service, ask, conversation = self._service, self.ask, self.conversation
         names, documents = await documents_for(ask, conversation, box)
+        await check_room(documents, box, self._field)
         self._progress = Progress()
         run = Run(
             Task(prompt_for(ask, names, documents), id=conversation.id, documents=documents),
@@ -229,6 +226,7 @@ class Exchange:
             on_notice=_logger.warning,
             durable=False,
             sandbox=box,
+            handed=conversation.handed,
             chat=Chat(
                 tuple(Message(said.role, text_for(said, names)) for said in prior),
                 "\n\n".join(filter(None, (ask.instructions, note))) or None,
@@ -247,6 +245,7 @@ class Exchange:
                 token_usage(used.usage, used.environment, estimated=used.estimated),
                 "cancelled",
             )
+            service.metrics.over(self.stop_reason, self.usage)
             self._charge(used.usage.total, used.cost or 0.0)
             raise
         interrupted = result.stop_reason == "interrupted"
@@ -266,30 +265,15 @@ class Exchange:
             raise errors.model_failed() if reason == "model_error" else errors.sandbox_failed()
         if reason == "context_overflow" and result.answer is None:
             raise errors.bad_request(
-                "the conversation does not fit the context of the model", "messages", "context_length_exceeded"
+                "the conversation does not fit the context of the model", self._field, "context_length_exceeded"
             )
-        if reason == "interrupted" and service.closing:
-            raise errors.closing()
-        text = result.answer or ""
-        files = []
-        for path in result.files:
-            try:
-                below = "/".join(map(safe_name, path.relative_to(result.path / "files").parts))
-                place = {"conversation": self.conversation.id, "path": below}
-                files.append(service.files.add(self.key, path, path.name, OUTPUT, **place))
-            except ApiError as error:
-                text += f"\n\n({safe_name(path.name)} was not kept: {error.message})"
-            except (OSError, WorkroomError) as error:
-                _logger.warning("%s could not be kept: %s", path, error)
-                text += f"\n\n({safe_name(path.name)} could not be kept)"
-        if self._run is not None and "files_error" in self._run.record:
-            text += "\n\n(not all files could be handed over: there are too many, or they are too large)"
-        finish: Literal["stop", "length", "content_filter"] = "stop"
-        if reason not in ("submitted", "stalled") or (reason == "stalled" and self._last_finish == "length"):
-            finish = "length"
-        elif reason == "stalled" and self._last_finish == "content_filter":
-            finish = "content_filter"
-        return Outcome(text, tuple(files), result.usage, result.cost, reason, result.turns, result.duration, finish)
+        if self._gone or (reason == "interrupted" and service.closing):
+            raise self._ended()  # nobody sees an answer: its files come with the next one
+        assert self._run is not None
+        files, notes = hand_over(self._run, result, service.files, self.key, self.conversation)
+        finish = self._endings.finish(reason, result.answer)
+        text = (result.answer or "") + notes
+        return Outcome(text, files, result.usage, result.cost, reason, result.turns, result.duration, finish)
 
     def _take(self, event: "Event") -> None:
         if (event.type in ("assistant", "model_waiting")) and event.usage is not None:
@@ -305,7 +289,7 @@ class Exchange:
                 self._spent = spent
                 self._run.request_stop()
         if event.type == "assistant":
-            self._last_finish = event.finish_reason
+            self._endings.note(event)
         if event.type == "turn_started":
             self._service.metrics.turns.inc()
         if text := self._progress.tell(event):
@@ -314,10 +298,3 @@ class Exchange:
     def _tell(self, text: str) -> None:
         if not self._gone and not self._muted:
             self._pieces.put_nowait(text)
-
-
-def result_events(run: Run) -> "list[Event]":
-    """What was recorded of a run that did not come to its end."""
-    from workroom.trajectory.rundir import RunDirectory
-
-    return [] if run.path is None else RunDirectory.load(run.path).events

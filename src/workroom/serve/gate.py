@@ -22,6 +22,7 @@ from workroom.serve.settings import ANONYMOUS, Key, digest, is_local
 from workroom.serve.wire import send_json
 
 if TYPE_CHECKING:
+    from workroom.serve.exchange import Exchange
     from workroom.serve.service import Service
 
 _logger = logging.getLogger("workroom.serve")
@@ -115,12 +116,22 @@ class Gate:
         metrics.seconds.labels(route).observe(seconds)
         line = {"time": round(time.time(), 3), "request": request, "method": method, "route": route}
         line |= {"status": status, "duration": round(seconds, 4)}
-        if (exchange := facts.pop("exchange", None)) is not None:
-            used = exchange.usage
-            facts |= {"conversation": exchange.conversation.id, "stop_reason": exchange.stop_reason}
-            facts |= {"prompt_tokens": used.prompt, "completion_tokens": used.completion}
-        if route not in _PROBES or status != HTTPStatus.OK:
-            _REQUESTS.info("%s", json.dumps(line | facts, ensure_ascii=True))
+        exchange: Exchange | None = facts.pop("exchange", None)
+        if exchange is not None:  # it may go on for a while after its client is gone, and use more
+            exchange.when_over(lambda: _log(line | facts | _used(exchange)))
+        elif route not in _PROBES or status != HTTPStatus.OK:
+            _log(line | facts)
+
+
+def _used(exchange: "Exchange") -> dict[str, Any]:
+    """What the log has of an exchange that is over."""
+    used = exchange.usage
+    found = {"conversation": exchange.conversation.id, "stop_reason": exchange.stop_reason}
+    return {**found, "prompt_tokens": used.prompt, "completion_tokens": used.completion}
+
+
+def _log(line: dict[str, Any]) -> None:
+    _REQUESTS.info("%s", json.dumps(line, ensure_ascii=True))
 
 
 def _refusal(error: Exception, request: str, facts: dict[str, Any]) -> ApiError:

@@ -7,8 +7,9 @@ from starlette.requests import Request
 
 from workroom.serve.chat import PIECE, facts_object, linked
 from workroom.serve.errors import ApiError
-from workroom.serve.exchange import Exchange, Outcome
+from workroom.serve.exchange import Exchange
 from workroom.serve.names import new_id
+from workroom.serve.outcome import Outcome
 from workroom.serve.responses_request import ResponsesRequest, read_responses
 from workroom.serve.wire import Answer, EventStream, Sender, service_of
 from workroom.serve.work import worked_on

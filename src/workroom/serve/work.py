@@ -10,7 +10,8 @@ from workroom.sandbox.base import parse_size
 from workroom.serve.ask import Ask
 from workroom.serve.chat_request import LEFT_OUT
 from workroom.serve.errors import ApiError, not_found
-from workroom.serve.exchange import Exchange, Outcome
+from workroom.serve.exchange import Exchange
+from workroom.serve.outcome import Outcome
 from workroom.serve.settings import Key
 from workroom.serve.wire import Answer, EventStream, Sender, base_url, key_of, note, read_json, service_of
 
