@@ -67,8 +67,8 @@ class Prices(Protocol):
 class Account:
     """What an episode has used so far. Times are in seconds.
 
-    `model_seconds`: in calls of the model that were under way. `queued`: in waiting for a place for one, which no bound
-    counts.
+    `model_seconds`: in calls of the model, without what they waited for. `queued`: what they waited for a place, which
+    no bound counts.
     """
 
     limits: EpisodeLimits
