@@ -117,9 +117,19 @@ def _is_over(directory: "RunDirectory") -> bool:
 def _check_limits(run: Mapping[str, Any], resolved: Resolved) -> None:
     """A run that a limit has ended needs more of it."""
     reason = run.get("stop_reason")
-    if run.get("status") == "finished" and reason in LIMITS:
+    if reason == "model_error" and _time_is_up(run):
+        reason = "max_time"
+    elif run.get("status") != "finished":
+        return
+    if reason in LIMITS:
         old = (run["config"].get(reason) or {}).get("value")
         new = getattr(resolved.config, reason)
         if old is not None and new is not None and new <= old:
             flag = "--" + reason.replace("_", "-")
             raise ConfigError(f"the run ended at its limit {flag} {old:g}: give a larger one to go on")
+
+
+def _time_is_up(run: Mapping[str, Any]) -> bool:
+    """Whether the provider went on failing until no time was left: without more of it no other call could be made."""
+    limit = (run["config"].get("max_time") or {}).get("value")
+    return limit is not None and (run.get("timings") or {}).get("total", 0.0) >= limit

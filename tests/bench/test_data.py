@@ -52,6 +52,12 @@ def test_what_is_left_out(tmp_path: Path) -> None:
     assert [(task.id, task.domain, task.answer) for task in tasks] == [("mine-1", "math", "2"), ("7", "math", "2.5")]
 
 
+def test_a_number_may_be_larger_than_any_float(tmp_path: Path) -> None:
+    path = write(tmp_path / "large.jsonl", {"question": "10^400?", "answer": 10**400})
+    [task] = load_tasks(find_suite("math"), path)
+    assert task.answer == "1" + "0" * 400
+
+
 def test_an_answer_may_be_the_letter_or_the_text_of_an_option(tmp_path: Path, suite: Suite) -> None:
     lines = [{**GOOD, "id": given, "answer": given} for given in ("B", "b", "(B)", "B.", "y")]
     assert [task.answer for task in load_tasks(suite, write(tmp_path / "d.jsonl", *lines))] == ["B"] * 5

@@ -131,6 +131,19 @@ def test_a_provider_that_failed_can_be_mended(tmp_path: Path) -> None:
     assert roles == ["system", "user", "assistant", "tool", "user"]
 
 
+def test_a_provider_that_failed_until_the_time_was_over_needs_more_of_it(tmp_path: Path) -> None:
+    with FakeServer(lambda _: openai.error(503, "overloaded")) as server:
+        flags = ("-m", "openai/fake", "--base-url", server.url, "-o", "out", "--mode", "llm", "--max-time", "8")
+        done = workroom(tmp_path, "x", *flags)
+        assert done.returncode == 4, done.stderr
+        refused = workroom(tmp_path, "run", "--resume", "out")
+    assert refused.returncode == 2
+    assert "the run ended at its limit --max-time 8: give a larger one" in refused.stderr
+    with FakeServer([openai.assistant("42")]) as server:
+        done = workroom(tmp_path, "run", "--resume", "out", "--max-time", "100", "--base-url", server.url)
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+
+
 def test_a_limit_can_be_raised_and_only_that(tmp_path: Path, model: str) -> None:
     done = workroom(
         tmp_path, "x", "-i", "a.txt", "-m", model, "-o", "out", "--network", "none", "--max-turns", "2"

@@ -338,8 +338,8 @@ def test_the_time_of_an_answer_is_a_setting(tmp_path: Path, monkeypatch: pytest.
             mode="llm",
             out=tmp_path / "out",
             model_timeout=0.3,
-            max_time=2.0,
+            max_time=8.0,
         )
     waits = [event for event in result.trajectory if event.type == "model_waiting"]
     assert "no complete answer within 0.3 s" in waits[0].error
-    assert result.stop_reason == "max_time"
+    assert result.stop_reason == "model_error"  # it was still being tried again when the time was over

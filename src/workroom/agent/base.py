@@ -3,20 +3,19 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workroom.agent.accounting import Bookkeeper, token_usage
+from workroom.agent.asking import Asking
 from workroom.agent.calls import Pending
 from workroom.agent.context import Context, Trimmed
 from workroom.agent.limits import Account
 from workroom.errors import ContextOverflow, ImagesRefused, ModelError, SandboxError, WorkroomError
-from workroom.models.base import Completion, Delta, Message, Sampling, TokenIds
+from workroom.models.base import Completion, Message, Sampling, TokenIds
 from workroom.models.messages import merged, unique_ids
-from workroom.models.retry import complete
-from workroom.models.waiting import on_queue
 from workroom.trajectory.events import (
     AssistantTurn,
     Call,
@@ -25,8 +24,6 @@ from workroom.trajectory.events import (
     EpisodeFinished,
     EpisodeStarted,
     Event,
-    ModelDelta,
-    ModelWaiting,
     StopReason,
     Tokens,
 )
@@ -56,10 +53,9 @@ class BaseEpisode:
         self.sampling = Sampling()
         self.reason: StopReason | None = None
         self.error: str | None = None
-        self._wake = wake
+        self.wake = wake
         self._seq = 0 if history is None else history.next
         self.books = Bookkeeper(self.account, self.context)
-        self._streamed = 0  # characters of the answer under way
 
     async def run(self) -> AsyncGenerator[Event, None]:
         """All events, the last one always EpisodeFinished."""
@@ -154,17 +150,15 @@ class BaseEpisode:
                 self.context.window = self.model.window
             if trimmed := await self.context.fit(self.sampling.max_tokens):
                 yield self._trimmed(trimmed)
-            began = time.monotonic()
-            pending = Pending(self._start())
-            try:
-                async with aclosing(pending.events(self.account.seconds_left)) as events:
-                    async for event in events:
-                        yield self.stamp(event)
-            finally:
-                self.account.model_seconds += time.monotonic() - began
+            asking = Asking(self)
+            pending = Pending(asking.call)
+            async with aclosing(pending.events(self.account.seconds_left)) as events:
+                async for event in events:
+                    yield self.stamp(event)
             if pending.ended is not None:
-                self.books.ended(self._streamed)
-                self.end(pending.ended)
+                self.books.ended(asking.streamed)
+                self.account.model_seconds += asking.seconds
+                self._end_call(pending.ended, asking.failure)
                 return
             try:
                 completion = pending.result()
@@ -185,60 +179,16 @@ class BaseEpisode:
             yield self._assistant(completion)
             return
 
-    def _start(self) -> Callable[[Pending[Completion]], Coroutine[Any, Any, Completion]]:
-        turn = self.account.turns
-        self._streamed = 0
+    def _end_call(self, reason: StopReason, failure: ModelError | None) -> None:
+        """How a call without an answer ends the episode. Where the time ran out while the provider failed, it is the
+        provider that has ended it: of the model this says nothing."""
+        if reason == "max_time" and failure is not None:
+            limit = self.agent.limits.max_time
+            self.end("model_error", f"{failure}; the time limit of {limit:g} s was over before another try succeeded")
+        else:
+            self.end(reason)
 
-        async def call(pending: Pending[Completion]) -> Completion:
-            stopper: asyncio.Task[None] | None = None
-            waiting = False
-
-            async def stop_waiting() -> None:
-                await self._wake.wait()
-                if waiting:
-                    pending.end("interrupted")
-
-            def set_waiting(now: bool) -> None:
-                """A wait is ended by a stop at once, a call under way is not."""
-                nonlocal stopper, waiting
-                waiting = now
-                if now and self._wake.is_set():
-                    pending.end("interrupted")
-                elif now and stopper is None:
-                    stopper = asyncio.create_task(stop_waiting())
-
-            def on_delta(delta: Delta) -> None:
-                self._streamed += len(delta.text)
-                set_waiting(False)
-                pending.emit(ModelDelta(turn=turn, kind=delta.kind, text=whole_text(delta.text)))
-
-            def on_wait(attempt: int, seconds: float, error: ModelError) -> None:
-                set_waiting(True)
-                used = self.books.failed(error.usage)
-                self._streamed = 0
-                text = whole_text(str(error))
-                pending.emit(ModelWaiting(turn=turn, attempt=attempt, seconds=seconds, error=text, usage=used))
-                if spent := self.account.spent():
-                    pending.end(spent)
-
-            on_queue.set(set_waiting)
-            try:
-                return await complete(
-                    self.model,
-                    self.context.messages,
-                    self.context.tools,
-                    sampling=self._bounded_sampling(),
-                    on_delta=on_delta,
-                    on_wait=on_wait,
-                    policy=self.agent.retry,
-                )
-            finally:
-                if stopper is not None:
-                    stopper.cancel()
-
-        return call
-
-    def _bounded_sampling(self) -> Sampling:
+    def bounded_sampling(self) -> Sampling:
         """No longer a reply than the token budget has room for."""
         left = self.account.remaining()["tokens"]
         if left is None:
@@ -269,6 +219,7 @@ class BaseEpisode:
         reasoning = whole_text(message.reasoning) if message.reasoning else None
         message = replace(message, content=whole_text(message.content), reasoning=reasoning, tool_calls=calls)
         usage = self.books.answered(completion, message)
+        self.account.model_seconds += completion.duration
         self.context.add(message)
         if completion.usage is not None:
             self.context.measured(completion.usage)

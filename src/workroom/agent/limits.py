@@ -20,7 +20,8 @@ class EpisodeLimits:
     """Bounds of one episode; None for no bound.
 
     `max_turns`: model calls. `max_tokens`: prompt and completion tokens of all model calls together, as billed.
-    `max_cost`: USD. `max_time`: seconds by a monotonic clock; it also ends a model call or tool call in flight.
+    `max_cost`: USD. `max_time`: seconds by a monotonic clock, which stands still while a model call waits for a place
+    among others; it also ends a model call or tool call in flight.
     Raises ConfigError for a bound that is not positive.
     """
 
@@ -64,7 +65,11 @@ class Prices(Protocol):
 
 @dataclass
 class Account:
-    """What an episode has used so far. Times are in seconds."""
+    """What an episode has used so far. Times are in seconds.
+
+    `model_seconds`: in calls of the model, without what they waited for. `queued`: what they waited for a place, which
+    no bound counts.
+    """
 
     limits: EpisodeLimits
     pricing: Prices | None = None
@@ -74,6 +79,7 @@ class Account:
     estimated: bool = False
     model_seconds: float = 0.0
     tool_seconds: float = 0.0
+    queued: float = 0.0
     started: float = field(default_factory=time.monotonic)
     _cost: float | None = 0.0
     _largest: "dict[Spent, float]" = field(default_factory=dict)
@@ -91,7 +97,7 @@ class Account:
     @property
     def seconds_left(self) -> float | None:
         """None where there is no bound."""
-        return None if self.limits.max_time is None else self.limits.max_time - self.elapsed
+        return None if self.limits.max_time is None else self.limits.max_time - self._used()["seconds"]
 
     def begin_turn(self) -> None:
         """Counts a turn, and remembers what the costliest one so far took."""
@@ -164,7 +170,7 @@ class Account:
         }
 
     def _used(self) -> "dict[Spent, float]":
-        return {"tokens": self.usage.total, "cost": self.cost or 0.0, "seconds": self.elapsed}
+        return {"tokens": self.usage.total, "cost": self.cost or 0.0, "seconds": self.elapsed - self.queued}
 
     def _left(self) -> "dict[Spent, tuple[float, float]]":
         """What is left and what there was, for each bound but that of turns."""

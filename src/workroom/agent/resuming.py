@@ -63,7 +63,11 @@ def _answers(events: Iterable[Event]) -> Iterable[ToolFinished]:
 def count_used(account: "Account", history: "History") -> None:
     """Charges the account with the turns that are kept, and with the tokens and seconds of all that was done."""
     charge(account, history.used)
-    account.model_seconds += sum(event.duration for event in history.used if event.type == "assistant")
+    for event in history.used:
+        if event.type == "assistant":
+            account.model_seconds += event.duration
+        elif event.type == "episode_finished":  # it has also the call that was ended without an answer
+            account.model_seconds = event.model_seconds
     account.tool_seconds += sum(event.duration for event in _answers(history.used))
     account.go_on(history.turn, max(event.elapsed for event in history.used))
 

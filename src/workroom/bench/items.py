@@ -95,7 +95,7 @@ class Item:
             if grader.startswith(_WITHOUT_ANSWER) or grader == OWN_GRADER:
                 return None
             raise self.wrong(f"`answer` is missing, and the grader {grader} needs one")
-        if type(value) in (int, float) and math.isfinite(value):
+        if type(value) is int or (type(value) is float and math.isfinite(value)):
             value = json.dumps(value)
         if not _is_text(value):
             raise self.wrong("`answer` must be text or a number, and not empty")

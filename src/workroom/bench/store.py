@@ -49,8 +49,9 @@ class Attempt:
     """A finished attempt: a line of `index.jsonl`.
 
     `usage` is a `TokenUsage` as a dictionary. `cost` in US dollars, None where unknown. `seconds` on the wall, of which
-    `model_seconds` in calls of the model and `tool_seconds` in tools. `started`, `finished`: seconds since the epoch.
-    `tries`: how often it was begun, more than once after failures of the plant. `host`: the node of a cluster.
+    `model_seconds` in calls of the model, without what they waited for, and `tool_seconds` in tools. `started`,
+    `finished`: seconds since the epoch. `tries`: how often it was begun, more than once after failures of the plant.
+    `host`: the node of a cluster.
     """
 
     suite: str

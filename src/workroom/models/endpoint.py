@@ -18,6 +18,7 @@ from workroom.errors import BadRequest, ConfigError, ModelError, Overloaded
 from workroom.models.address import host_of, is_loopback
 from workroom.models.base import CHARACTERS_PER_TOKEN, Delta, Usage
 from workroom.models.failures import Provider, classify
+from workroom.models.waiting import queueing
 from workroom.redaction import remember, remember_url
 
 if TYPE_CHECKING:
@@ -99,12 +100,16 @@ class Endpoint:
         self._loop: Any = None
 
     async def prepare(self) -> None:
-        """Waits until the SDK is loaded, off the event loop: that takes up to seconds, in which a sandbox may start."""
+        """Waits until the SDK is loaded, off the event loop: that takes up to seconds, in which a sandbox may start.
+
+        To who asks the model that is a wait like one for a place: nothing is asked of the provider yet.
+        """
         thread = loading(self._sdk_name)
         if thread.is_alive():
             from anyio import to_thread
 
-            await to_thread.run_sync(thread.join)
+            with queueing():
+                await to_thread.run_sync(thread.join)
 
     async def ask(
         self,
