@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from workroom.bench.graders import chemiq, label, mixed, text
 from workroom.bench.graders.statement import concluded, shown, stated
+from workroom.bench.graders.tokens import compared
 from workroom.task import Task
 
 WORDS = st.lists(st.sampled_from("abc"), max_size=12)
@@ -85,9 +86,150 @@ def test_a_file_and_prose_with_the_same_answer_have_the_same_score(grade: Any) -
     ],
 )
 def test_exact_match_and_token_f1(given: str, gold: str, exact: float, f1: float) -> None:
-    if text.normalised(given) or text.normalised(gold):
+    if any(compared(given, gold)):
         assert text.exact(given, gold) == exact
     assert text.token_f1(given, gold) == pytest.approx(f1)
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("3.5", "35"),
+        ("-5", "5"),
+        ("+1.5 °C", "-1.5 °C"),
+        ("1/2", "12"),
+        ("10:30", "1030"),
+        ("<5", "> 5"),
+        ("<5", ">5"),
+        ("x < 3", "x > 3"),
+        ("a + b", "a - b"),
+        ("1e-5", "1e5"),
+        ("12.5%", "125"),
+        ("O-", "O+"),
+        ("C++", "C"),
+        ("$5", "5%"),
+        ("-5", "−5x"),
+        ("C", "C#"),
+        ("O-", "O"),
+        ("AB+", "AB-"),
+        ("NO3-", "NO3"),
+        ("1-0", "10"),
+        ("10", "1.0"),
+        ("<5", "5"),
+        ("p < 0.05", "p > 0.05"),
+        ("10^-5", "10^5"),
+        ("10⁻⁵", "10⁵"),
+        ("x²", "x2"),
+        ("3½", "31/2"),
+        ("v1.2", "v12"),
+        ("1,5", "15"),
+        ("5-10", "510"),
+        ("1492-10-12", "14921012"),
+        ("≥5", "≤5"),
+        (">= 5", "<= 5"),
+        ("-$5", "$5"),
+        ("$5", "€5"),
+        ("3:2", "32"),
+        ("-x", "x"),
+        ("2 + 2", "2 - 2"),
+        (">5", "5"),
+        ("5", "< 5"),
+        ("½", "12"),
+        ("1.5", "1,5"),
+        ("-0.5", "0.5"),
+    ],
+)
+def test_another_number_sign_or_symbol_is_wrong(gold: str, answer: str) -> None:
+    task = Task("?", answer=gold)
+    assert text.grade_exact(task, answer).value == 0
+    assert text.grade_f1(task, answer).value != 1
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("-5", "−5"),
+        ("−5", "-5"),
+        ("–5", "-5"),
+        ("1,234", "1234"),
+        ("1234", "1,234"),
+        ("1,234,567.89", "1234567.89"),
+        ("1,23,456", "123456"),
+        ("1'234", "1234"),
+        ("$5", "5"),
+        ("5", "$5"),
+        ("50%", "50"),
+        ("50", "50%"),
+        ("50 %", "50%"),
+        ("$5", "5 $"),
+        ("$1,234.50", "1234.50"),
+        ("+1", "1"),
+        ("3.5", "3.5."),
+        ("3.5", "**3.5**"),
+        ("3.5", "(3.5)"),
+        ("3.5", "“3.5”"),
+        ("U.S.", "US"),
+        ("the Eiffel Tower", "Eiffel tower!"),
+        ("Saint-Étienne", "SaintÉtienne"),
+        ("x<3", "x < 3"),
+        ("p<0.05", "p < .05"),
+        (">5", "> 5"),
+        ("> 5", ">5"),
+        ("5", "> 5"),
+        (">5", "Answer: > 5"),
+        (">5", "The answer is >5."),
+        ("≥5", ">= 5"),
+        ("0.5", ".5"),
+        ("1e+5", "1e5"),
+        ("F-16", "F16"),
+        ("COVID-19", "covid19"),
+        ("Paris - France", "Paris France"),
+        ("AT&T", "ATT"),
+        ("N/A", "NA"),
+        ("“Pirate’s Cove”", "Pirate's Cove"),
+        ("5–10", "5-10"),
+        ("1914-1918", "1914 – 1918"),
+        ("C++", "**C++**"),
+        ("C++", "c++."),
+        ("O-", "O−"),
+        ("O-", "(O-)"),
+        ("10:30", "10:30."),
+        ("1/2", "½"),
+        ("10⁻⁵", "10^{-5}"),
+        ("x²", "x^2"),
+        ("H₂O", "H2O"),
+        ("A -> B", "A B"),
+        ("Node.js", "nodejs"),
+        ("5", "5!"),
+        ("Osprey", "- Osprey"),
+        ("Osprey", "> Osprey"),
+        ("-5", "(-5)"),
+        ("-5", "$-5$"),
+        ("1. FC Köln", "1 FC Köln"),
+        ("3.5 m", "3.5 m."),
+        ("snake_case", "snakecase"),
+        ("1_000", "1000"),
+        ("i.e. 5", "ie 5"),
+        ("€5", "5"),
+        ("No. 5", "No 5"),
+        ("a + b", "a+b"),
+        ("2*3", "2*3"),
+        ("rock 'n' roll", "rock n roll"),
+        ("km/h", "kmh"),
+        ("A-", "A-"),
+        ("3-methylpentane", "3methylpentane"),
+        ("2,2-dimethyl", "2,2-dimethyl"),
+        ("(1,2)", "1,2"),
+        ("x=3", "x = 3"),
+        ("'5'", "5"),
+        ("mother-in-law", "motherinlaw"),
+        ("well - known", "well known"),
+        ("10-year-old", "10year-old"),
+    ],
+)
+def test_what_means_the_same_is_right(gold: str, answer: str) -> None:
+    task = Task("?", answer=gold)
+    assert (text.grade_exact(task, answer).value, text.grade_f1(task, answer).value) == (1, 1)
 
 
 def test_the_best_of_several_references_counts() -> None:

@@ -8,8 +8,8 @@ An answer is read as a whole, in this order; within a kind the last one counts:
 3. mentions: letters in brackets, "option B" and heads of lines, in the last sentence that has any;
 4. the text of one option, in the last sentence that has any.
 
-A letter counts where it cannot be a word or a part of one: no "N/A", no article "a", no "I" who speaks, no "B cells". What is
-denied does not count, nor do options that are only listed. Letters beyond the options are nothing.
+A letter counts where it cannot be a word or a part of one: no "N/A", no article "a", no "I" who speaks, no "B cells".
+What is denied does not count, nor do options that are only listed. Letters beyond the options are nothing.
 """
 
 import re

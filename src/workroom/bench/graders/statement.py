@@ -19,7 +19,12 @@ _BOX_PARTS = re.compile(
 )
 _ESCAPES: Final = {7: "\\a", 8: "\\b", 11: "\\v", 12: "\\f"}
 _COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|operatorname|emph)\s*\{([^{}]*)\}")
-_DRESS = re.compile(r"[*`“”\"„«»]|(?<!\w)_+|_+(?!\w)|\\[()\[\]]|(?m:^[ \t]*+(?:#+|>|[-•+](?=[ \t]))[ \t]*)")
+# After ">" a number, but of no list: there it may be "greater than".
+_NUMBER = r"[ \t]*=?[ \t]*[-+$€£.]*\d+(?!\d*[.)][ \t])"
+_DRESS = re.compile(
+    r"[*`“”\"„«»]|(?<!\w)_+|_+(?!\w)|\\[()\[\]]|"
+    rf"(?m:^[ \t]*+(?:#+|>(?!{_NUMBER})|[-•+](?=[ \t]))[ \t]*)"
+)
 _BOXED = re.compile(r"\\+(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _JOINED = re.compile(r"(?:[\s$,;.&\\]|\band\b|\bor\b)*+")  # between the boxes of one answer
 _INVISIBLE = re.compile("[\0\u00ad\u200b\u200e\u200f\u2060\ufeff]")
