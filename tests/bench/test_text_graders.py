@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workroom.bench.graders import chemiq, label, mixed, text
-from workroom.bench.graders.statement import concluded, shown, stated
+from workroom.bench.graders.statement import concluded, lined, shown, stated
 from workroom.bench.graders.tokens import compared
 from workroom.task import Task
 
@@ -41,6 +41,58 @@ WORDS = st.lists(st.sampled_from("abc"), max_size=12)
 )
 def test_what_is_stated(answer: str, what: str) -> None:
     assert stated(answer) == what
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        ("The answer is **Osprey**.\n\nThis answer is based on harbour.txt.", "Osprey"),
+        ("The answer is Osprey. I checked that the answer is right.", "Osprey"),
+        ("The answer is Osprey.\nConfidence in this answer: high", "Osprey"),
+        ("The answer is Osprey, and this answer is supported by the log.", "Osprey"),
+        ("The answer is Lyon, France, and this answer is right.", "Lyon, France"),
+        ("The answer is right.", "right"),
+        ("This answer is Osprey.", "Osprey"),
+        ("The answer is left. No, the answer is right whale.", "right whale"),
+        ("The answer is Dr. Smith. I checked that the answer is correct.", "Dr. Smith"),
+        ("The answer is Osprey. The answer is given in harbour.txt.", "Osprey"),
+        ("My first answer was Heron. The answer is Osprey.", "Osprey"),
+        ("The answer is Osprey. My first answer was Heron.", "Osprey"),
+        ("The answer is Lyon. No, the answer is Paris.", "Paris"),
+        ("The answer is Heron. On reflection the answer is Osprey. This answer is final.", "Osprey"),
+        ("The answer is correctly spelled", "correctly spelled"),
+        ("Is the answer Heron? The answer is: given in the log", "given in the log"),
+        ("The answer is Osprey.\nThe answer is in harbour.txt and the answer is final.", "in harbour.txt"),
+        ("So the answer is:\n\n**Osprey**\n\nThis answer is final.", "Osprey"),
+        ("The answer is clear blue.", "clear blue"),
+        ("The answer is final", "final"),
+        ("The answer is based on", "based on"),
+        ("The answer is Osprey.\n\nThe evidence for this answer: the log.", "Osprey"),
+        ("The answer is Osprey and this answer is right.", "Osprey"),
+    ],
+)
+def test_what_is_only_said_about_the_answer_is_not_the_answer(answer: str, what: str) -> None:
+    assert stated(answer) == what
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        ("<think>\nThe harbour file lists Heron, so the answer is Heron.\n</think>\n\nOsprey", "Osprey"),
+        ("thoughts</think>Osprey", "Osprey"),
+        ("<think>unfinished: the answer is Osprey", ""),
+        ("The tag <think> is the answer", "The tag <think> is the answer"),
+        ("<think>Answer: Heron</think>\nAnswer: Osprey", "Osprey"),
+    ],
+)
+def test_thoughts_in_tags_are_no_part_of_an_answer(answer: str, what: str) -> None:
+    assert (stated(answer), lined(answer).removeprefix("Answer: ")) == (what, what)
+    assert shown(answer) == what
+
+
+@pytest.mark.parametrize("text", ["this answer is right. " * 20_000, "answer: " * 20_000, "<think> " * 20_000])
+def test_long_answers_do_not_take_long(text: str) -> None:
+    stated(text)
 
 
 @pytest.mark.parametrize(
