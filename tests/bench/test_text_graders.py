@@ -358,6 +358,68 @@ def test_labels(answer: str, said: str | None) -> None:
     assert (score.extracted, score.value) == (said, float(said == "yes"))
 
 
+@pytest.mark.parametrize("choices", [label.LABELS, ()])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("Answer: Yes (p<0.05)", "yes"),
+        ("Answer: No (see Table 2)", "no"),
+        ("Answer: yes because no adverse effects were seen", "yes"),
+        ("The answer is no because the groups did not differ.", "no"),
+        ("I would answer yes.", "yes"),
+        ("The options are yes, no, maybe. I choose yes.", "yes"),
+        ('{"answer": "yes"}', "yes"),
+        ("yes because of the RCT", "yes"),
+        ("Answer: Yes\n\nWas there harm? No, none was seen.", "yes"),
+        ("Answer: Yes (with caution)", "yes"),
+        ("The options are yes, no, maybe. I pick no.", "no"),
+        ("I choose maybe", "maybe"),
+        ("I would go with no.", "no"),
+        ("I'd say yes", "yes"),
+        ("The answer is not yes but no.", "no"),
+        ("Not maybe, but yes.", "yes"),
+        ("The evidence is mixed; I would say maybe.", "maybe"),
+        ("Answer: Yes\nNo: the placebo group was small.", "yes"),
+        ("Answer: no because yes would require an RCT.", "no"),
+        ('{"answer": "no", "confidence": 0.9}', "no"),
+        ("Yes (p<0.05)", "yes"),
+        ("Answer: Yes\n\nNo.", "no"),
+        ("Answer: Yes\n\nWait. No.", "no"),
+        ("Answer: Yes\n\nOn reflection, no.", "no"),
+        ("Answer: Yes\n\nActually, no: the interval holds 1.", "no"),
+        ("Answer: yes\n\nThe interval holds 1, hence no.", "no"),
+        ("Answer: Yes\n\nWas there harm?\n\nNo.", "yes"),
+        ("The answer is yes. Wait. No.", "no"),
+        ("Answer: yes or no? No.", "no"),
+        ("Answer: Yes? No.", "no"),
+        ("Answer: Yes\n\nFinal answer: No", "no"),
+        ("Yes at first.\n\nNo (12 of 30) was the count.", None),
+        ("Answer: Yes\nNo adverse events were reported.", "yes"),
+        ("Answer: Yes. No, it does not harm.", "yes"),
+        ("I would not say yes.", None),
+        ("If the interval were narrower, I would say yes.", None),
+        ("I say no more.", None),
+        ("We answer no question.", None),
+        ("Answer: no evidence", None),
+        ("yes/no/maybe", None),
+        ("Yes or no", None),
+        ("The answer is no longer known.", None),
+        ("Should I say yes?", None),
+        ("I cannot say yes.", None),
+        ("No evidence because of the design.", None),
+        ("The authors say yes.", None),
+        ("Answer: maybe yes", None),
+        ("I choose yes. If they had differed, I would say no.", "yes"),
+        ("Results:\nNo (0/12) harm.", None),
+        ("Answer: Yes\n\nReasons:\n- Was it blinded? No.\n- Was it random? Yes.\n- No: no controls", "yes"),
+        ("Yes\n\nNo harm. No.", "no"),
+        ("Was it large? No. Was it blinded? No. The answer is yes.", "yes"),
+    ],
+)
+def test_labels_with_their_reasons(answer: str, said: str | None, choices: tuple[str, ...]) -> None:
+    assert label.grade(Task("?", answer="yes", choices=choices), answer).extracted == said
+
+
 @pytest.mark.parametrize(
     ("grade", "gold", "meta", "answer", "value"),
     [

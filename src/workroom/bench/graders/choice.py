@@ -95,7 +95,7 @@ class _Reader:
             return whole
         unlisted = _without_lists(text)
         marked = list(self._marked(text))
-        below = max((statement.at for statement in marked if _is_on_a_line(text, statement.at)), default=len(text))
+        below = max((statement.at for statement in marked if is_on_a_line(text, statement.at)), default=len(text))
         statements = [*marked, *self._right(text, below), *self._lines(unlisted)]
         if statements:
             return max(statements, key=lambda statement: statement.at).letters
@@ -195,7 +195,7 @@ class _Reader:
         return frozenset()
 
 
-def _is_on_a_line(text: str, at: int) -> bool:
+def is_on_a_line(text: str, at: int) -> bool:
     """Whether the line before this place is `Answer:` and no more."""
     return _ON_A_LINE.fullmatch(text, text.rfind("\n", max(0, at - 60), at) + 1, at) is not None
 
