@@ -10,7 +10,7 @@ from workroom.bench.graders import choice
 from workroom.bench.score import Score
 from workroom.task import Task
 
-from .choice_nasties import NASTY, PLAIN, TEXTS
+from .choice_nasties import NASTY, NINTH, PLAIN, TEN, TEXTS
 from .choice_vectors import DRUGS, GERMS, LETTERS, NERVE, WRITTEN
 
 
@@ -75,6 +75,17 @@ def test_letters_as_models_write_them(answer: str, choices: tuple[str, ...], let
 @pytest.mark.parametrize(("answer", "letter"), NASTY + PLAIN)
 def test_answers_that_are_easily_misread(answer: str, letter: str | None) -> None:
     assert choice.choose(answer, len(TEXTS), TEXTS) == letter
+
+
+@pytest.mark.parametrize("choices", [TEN, ()])
+@pytest.mark.parametrize(("answer", "letter"), NINTH)
+def test_an_option_i_is_not_who_speaks(answer: str, choices: tuple[str, ...], letter: str | None) -> None:
+    assert choice.choose(answer, 10, choices) == letter
+
+
+def test_an_option_i_may_have_its_text_behind_it() -> None:
+    for answer in ("Answer: I Anaphylaxis", "Answer: I, anaphylaxis"):
+        assert choice.choose(answer, 10, TEN) == "I"
 
 
 @pytest.mark.parametrize(

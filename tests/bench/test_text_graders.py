@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workroom.bench.graders import chemiq, label, mixed, text
-from workroom.bench.graders.statement import concluded, shown, stated
+from workroom.bench.graders.statement import concluded, lined, shown, stated
+from workroom.bench.graders.tokens import compared
 from workroom.task import Task
 
 WORDS = st.lists(st.sampled_from("abc"), max_size=12)
@@ -40,6 +41,58 @@ WORDS = st.lists(st.sampled_from("abc"), max_size=12)
 )
 def test_what_is_stated(answer: str, what: str) -> None:
     assert stated(answer) == what
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        ("The answer is **Osprey**.\n\nThis answer is based on harbour.txt.", "Osprey"),
+        ("The answer is Osprey. I checked that the answer is right.", "Osprey"),
+        ("The answer is Osprey.\nConfidence in this answer: high", "Osprey"),
+        ("The answer is Osprey, and this answer is supported by the log.", "Osprey"),
+        ("The answer is Lyon, France, and this answer is right.", "Lyon, France"),
+        ("The answer is right.", "right"),
+        ("This answer is Osprey.", "Osprey"),
+        ("The answer is left. No, the answer is right whale.", "right whale"),
+        ("The answer is Dr. Smith. I checked that the answer is correct.", "Dr. Smith"),
+        ("The answer is Osprey. The answer is given in harbour.txt.", "Osprey"),
+        ("My first answer was Heron. The answer is Osprey.", "Osprey"),
+        ("The answer is Osprey. My first answer was Heron.", "Osprey"),
+        ("The answer is Lyon. No, the answer is Paris.", "Paris"),
+        ("The answer is Heron. On reflection the answer is Osprey. This answer is final.", "Osprey"),
+        ("The answer is correctly spelled", "correctly spelled"),
+        ("Is the answer Heron? The answer is: given in the log", "given in the log"),
+        ("The answer is Osprey.\nThe answer is in harbour.txt and the answer is final.", "in harbour.txt"),
+        ("So the answer is:\n\n**Osprey**\n\nThis answer is final.", "Osprey"),
+        ("The answer is clear blue.", "clear blue"),
+        ("The answer is final", "final"),
+        ("The answer is based on", "based on"),
+        ("The answer is Osprey.\n\nThe evidence for this answer: the log.", "Osprey"),
+        ("The answer is Osprey and this answer is right.", "Osprey"),
+    ],
+)
+def test_what_is_only_said_about_the_answer_is_not_the_answer(answer: str, what: str) -> None:
+    assert stated(answer) == what
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        ("<think>\nThe harbour file lists Heron, so the answer is Heron.\n</think>\n\nOsprey", "Osprey"),
+        ("thoughts</think>Osprey", "Osprey"),
+        ("<think>unfinished: the answer is Osprey", ""),
+        ("The tag <think> is the answer", "The tag <think> is the answer"),
+        ("<think>Answer: Heron</think>\nAnswer: Osprey", "Osprey"),
+    ],
+)
+def test_thoughts_in_tags_are_no_part_of_an_answer(answer: str, what: str) -> None:
+    assert (stated(answer), lined(answer).removeprefix("Answer: ")) == (what, what)
+    assert shown(answer) == what
+
+
+@pytest.mark.parametrize("text", ["this answer is right. " * 20_000, "answer: " * 20_000, "<think> " * 20_000])
+def test_long_answers_do_not_take_long(text: str) -> None:
+    stated(text)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +138,150 @@ def test_a_file_and_prose_with_the_same_answer_have_the_same_score(grade: Any) -
     ],
 )
 def test_exact_match_and_token_f1(given: str, gold: str, exact: float, f1: float) -> None:
-    if text.normalised(given) or text.normalised(gold):
+    if any(compared(given, gold)):
         assert text.exact(given, gold) == exact
     assert text.token_f1(given, gold) == pytest.approx(f1)
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("3.5", "35"),
+        ("-5", "5"),
+        ("+1.5 °C", "-1.5 °C"),
+        ("1/2", "12"),
+        ("10:30", "1030"),
+        ("<5", "> 5"),
+        ("<5", ">5"),
+        ("x < 3", "x > 3"),
+        ("a + b", "a - b"),
+        ("1e-5", "1e5"),
+        ("12.5%", "125"),
+        ("O-", "O+"),
+        ("C++", "C"),
+        ("$5", "5%"),
+        ("-5", "−5x"),
+        ("C", "C#"),
+        ("O-", "O"),
+        ("AB+", "AB-"),
+        ("NO3-", "NO3"),
+        ("1-0", "10"),
+        ("10", "1.0"),
+        ("<5", "5"),
+        ("p < 0.05", "p > 0.05"),
+        ("10^-5", "10^5"),
+        ("10⁻⁵", "10⁵"),
+        ("x²", "x2"),
+        ("3½", "31/2"),
+        ("v1.2", "v12"),
+        ("1,5", "15"),
+        ("5-10", "510"),
+        ("1492-10-12", "14921012"),
+        ("≥5", "≤5"),
+        (">= 5", "<= 5"),
+        ("-$5", "$5"),
+        ("$5", "€5"),
+        ("3:2", "32"),
+        ("-x", "x"),
+        ("2 + 2", "2 - 2"),
+        (">5", "5"),
+        ("5", "< 5"),
+        ("½", "12"),
+        ("1.5", "1,5"),
+        ("-0.5", "0.5"),
+    ],
+)
+def test_another_number_sign_or_symbol_is_wrong(gold: str, answer: str) -> None:
+    task = Task("?", answer=gold)
+    assert text.grade_exact(task, answer).value == 0
+    assert text.grade_f1(task, answer).value != 1
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("-5", "−5"),
+        ("−5", "-5"),
+        ("–5", "-5"),
+        ("1,234", "1234"),
+        ("1234", "1,234"),
+        ("1,234,567.89", "1234567.89"),
+        ("1,23,456", "123456"),
+        ("1'234", "1234"),
+        ("$5", "5"),
+        ("5", "$5"),
+        ("50%", "50"),
+        ("50", "50%"),
+        ("50 %", "50%"),
+        ("$5", "5 $"),
+        ("$1,234.50", "1234.50"),
+        ("+1", "1"),
+        ("3.5", "3.5."),
+        ("3.5", "**3.5**"),
+        ("3.5", "(3.5)"),
+        ("3.5", "“3.5”"),
+        ("U.S.", "US"),
+        ("the Eiffel Tower", "Eiffel tower!"),
+        ("Saint-Étienne", "SaintÉtienne"),
+        ("x<3", "x < 3"),
+        ("p<0.05", "p < .05"),
+        (">5", "> 5"),
+        ("> 5", ">5"),
+        ("5", "> 5"),
+        (">5", "Answer: > 5"),
+        (">5", "The answer is >5."),
+        ("≥5", ">= 5"),
+        ("0.5", ".5"),
+        ("1e+5", "1e5"),
+        ("F-16", "F16"),
+        ("COVID-19", "covid19"),
+        ("Paris - France", "Paris France"),
+        ("AT&T", "ATT"),
+        ("N/A", "NA"),
+        ("“Pirate’s Cove”", "Pirate's Cove"),
+        ("5–10", "5-10"),
+        ("1914-1918", "1914 – 1918"),
+        ("C++", "**C++**"),
+        ("C++", "c++."),
+        ("O-", "O−"),
+        ("O-", "(O-)"),
+        ("10:30", "10:30."),
+        ("1/2", "½"),
+        ("10⁻⁵", "10^{-5}"),
+        ("x²", "x^2"),
+        ("H₂O", "H2O"),
+        ("A -> B", "A B"),
+        ("Node.js", "nodejs"),
+        ("5", "5!"),
+        ("Osprey", "- Osprey"),
+        ("Osprey", "> Osprey"),
+        ("-5", "(-5)"),
+        ("-5", "$-5$"),
+        ("1. FC Köln", "1 FC Köln"),
+        ("3.5 m", "3.5 m."),
+        ("snake_case", "snakecase"),
+        ("1_000", "1000"),
+        ("i.e. 5", "ie 5"),
+        ("€5", "5"),
+        ("No. 5", "No 5"),
+        ("a + b", "a+b"),
+        ("2*3", "2*3"),
+        ("rock 'n' roll", "rock n roll"),
+        ("km/h", "kmh"),
+        ("A-", "A-"),
+        ("3-methylpentane", "3methylpentane"),
+        ("2,2-dimethyl", "2,2-dimethyl"),
+        ("(1,2)", "1,2"),
+        ("x=3", "x = 3"),
+        ("'5'", "5"),
+        ("mother-in-law", "motherinlaw"),
+        ("well - known", "well known"),
+        ("10-year-old", "10year-old"),
+    ],
+)
+def test_what_means_the_same_is_right(gold: str, answer: str) -> None:
+    task = Task("?", answer=gold)
+    assert (text.grade_exact(task, answer).value, text.grade_f1(task, answer).value) == (1, 1)
 
 
 def test_the_best_of_several_references_counts() -> None:
@@ -162,6 +356,68 @@ def test_rouge_l_of_long_texts_is_quick() -> None:
 def test_labels(answer: str, said: str | None) -> None:
     score = label.grade(Task("?", answer="yes", choices=("yes", "no", "maybe")), answer)
     assert (score.extracted, score.value) == (said, float(said == "yes"))
+
+
+@pytest.mark.parametrize("choices", [label.LABELS, ()])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("Answer: Yes (p<0.05)", "yes"),
+        ("Answer: No (see Table 2)", "no"),
+        ("Answer: yes because no adverse effects were seen", "yes"),
+        ("The answer is no because the groups did not differ.", "no"),
+        ("I would answer yes.", "yes"),
+        ("The options are yes, no, maybe. I choose yes.", "yes"),
+        ('{"answer": "yes"}', "yes"),
+        ("yes because of the RCT", "yes"),
+        ("Answer: Yes\n\nWas there harm? No, none was seen.", "yes"),
+        ("Answer: Yes (with caution)", "yes"),
+        ("The options are yes, no, maybe. I pick no.", "no"),
+        ("I choose maybe", "maybe"),
+        ("I would go with no.", "no"),
+        ("I'd say yes", "yes"),
+        ("The answer is not yes but no.", "no"),
+        ("Not maybe, but yes.", "yes"),
+        ("The evidence is mixed; I would say maybe.", "maybe"),
+        ("Answer: Yes\nNo: the placebo group was small.", "yes"),
+        ("Answer: no because yes would require an RCT.", "no"),
+        ('{"answer": "no", "confidence": 0.9}', "no"),
+        ("Yes (p<0.05)", "yes"),
+        ("Answer: Yes\n\nNo.", "no"),
+        ("Answer: Yes\n\nWait. No.", "no"),
+        ("Answer: Yes\n\nOn reflection, no.", "no"),
+        ("Answer: Yes\n\nActually, no: the interval holds 1.", "no"),
+        ("Answer: yes\n\nThe interval holds 1, hence no.", "no"),
+        ("Answer: Yes\n\nWas there harm?\n\nNo.", "yes"),
+        ("The answer is yes. Wait. No.", "no"),
+        ("Answer: yes or no? No.", "no"),
+        ("Answer: Yes? No.", "no"),
+        ("Answer: Yes\n\nFinal answer: No", "no"),
+        ("Yes at first.\n\nNo (12 of 30) was the count.", None),
+        ("Answer: Yes\nNo adverse events were reported.", "yes"),
+        ("Answer: Yes. No, it does not harm.", "yes"),
+        ("I would not say yes.", None),
+        ("If the interval were narrower, I would say yes.", None),
+        ("I say no more.", None),
+        ("We answer no question.", None),
+        ("Answer: no evidence", None),
+        ("yes/no/maybe", None),
+        ("Yes or no", None),
+        ("The answer is no longer known.", None),
+        ("Should I say yes?", None),
+        ("I cannot say yes.", None),
+        ("No evidence because of the design.", None),
+        ("The authors say yes.", None),
+        ("Answer: maybe yes", None),
+        ("I choose yes. If they had differed, I would say no.", "yes"),
+        ("Results:\nNo (0/12) harm.", None),
+        ("Answer: Yes\n\nReasons:\n- Was it blinded? No.\n- Was it random? Yes.\n- No: no controls", "yes"),
+        ("Yes\n\nNo harm. No.", "no"),
+        ("Was it large? No. Was it blinded? No. The answer is yes.", "yes"),
+    ],
+)
+def test_labels_with_their_reasons(answer: str, said: str | None, choices: tuple[str, ...]) -> None:
+    assert label.grade(Task("?", answer="yes", choices=choices), answer).extracted == said
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ An answer is read as a whole, in this order; within a kind the last one counts:
 3. mentions: letters in brackets, "option B" and heads of lines, in the last sentence that has any;
 4. the text of one option, in the last sentence that has any.
 
-A letter counts where it cannot be a word or a part of one: no "N/A", no article "a", no "I", no "B cells". What is
-denied does not count, nor do options that are only listed. Letters beyond the options are nothing.
+A letter counts where it cannot be a word or a part of one: no "N/A", no article "a", no "I" who speaks, no "B cells".
+What is denied does not count, nor do options that are only listed. Letters beyond the options are nothing.
 """
 
 import re
@@ -95,7 +95,7 @@ class _Reader:
             return whole
         unlisted = _without_lists(text)
         marked = list(self._marked(text))
-        below = max((statement.at for statement in marked if _is_on_a_line(text, statement.at)), default=len(text))
+        below = max((statement.at for statement in marked if is_on_a_line(text, statement.at)), default=len(text))
         statements = [*marked, *self._right(text, below), *self._lines(unlisted)]
         if statements:
             return max(statements, key=lambda statement: statement.at).letters
@@ -195,7 +195,7 @@ class _Reader:
         return frozenset()
 
 
-def _is_on_a_line(text: str, at: int) -> bool:
+def is_on_a_line(text: str, at: int) -> bool:
     """Whether the line before this place is `Answer:` and no more."""
     return _ON_A_LINE.fullmatch(text, text.rfind("\n", max(0, at - 60), at) + 1, at) is not None
 

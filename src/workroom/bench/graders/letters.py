@@ -36,6 +36,25 @@ class Place(Enum):
     ANYWHERE = 3
 
 
+_NINTH = ascii_uppercase.index("I")
+_LETTER = r"[(\[]?[A-Z][)\]]?(?![\w'])"
+_REASON = r"[ \t]+[(–—-]|,?[ \t]+(?:because|due[ \t]+to)\b"
+# What may follow an "I" that is an option and not who speaks: "I, because of the hives", but neither "I think", nor
+# "I therefore chose", nor "I, as a physician,".
+_AFTER_I = {
+    Place.AFTER_MARK: re.compile(
+        rf"{_REASON}|,?[ \t]+(?:since|which|rather[ \t]+than|(?:as|for)[ \t]+(?:the|this|these|it|there|he|she|they))\b"
+        rf"|,?[ \t]+(?:and[ \t]+)?not[ \t]+(?:(?:options?|choices?)[ \t]+)?{_LETTER}"
+        rf"|(?:[ \t]*,[ \t]*(?:and|or)?|[ \t]+(?:and|or|and/or))[ \t]+{_LETTER}"
+        r"|[ \t]+(?:given|with|based[ \t]+on)\b"
+    ),
+    Place.HEAD: re.compile(_REASON),
+    Place.ANYWHERE: re.compile(  # "I is right"; whether that is said is for the caller to see
+        r",?[ \t]+(?:is|seems|appears|looks|remains|fits|matches|explains|(?:would|must|should|has[ \t]+to)[ \t]+be)\b"
+    ),
+}
+
+
 class Run(NamedTuple):
     """Letters that are joined, such as "B or C", from `start` to `end` of the text.
 
@@ -95,12 +114,23 @@ class Letters:
             return False
         if abbreviated := _ABBREVIATED.match(rest):
             return abbreviated[1] in _GOES_ON or self._begins(letter, rest)
-        if _ENDS.match(rest):
-            return letter != "I" or not rest.startswith(",")
         if named:
             return True
+        if letter == "I":
+            return self._is_no_speaker(rest, place)
+        if _ENDS.match(rest):
+            return True
         following = _NEXT.match(rest)
-        return following is not None and letter != "I" and _may_follow(letter, following[1], place)
+        return following is not None and _may_follow(letter, following[1], place)
+
+    def _is_no_speaker(self, rest: str, place: Place) -> bool:
+        """Whether an "I" that this follows is the option."""
+        if _ENDS.match(rest) and not rest.startswith(","):
+            return True
+        own = self._texts[_NINTH] if len(self._texts) > _NINTH else ""
+        if own and place is not Place.ANYWHERE and even(rest).startswith(own):
+            return True
+        return _AFTER_I[place].match(rest) is not None
 
     def _is_worded(self, text: str) -> bool:
         begun = " ".join(text.lower().split())

@@ -6,6 +6,8 @@ they say and not in how. Prompts of both ask for a line `Answer: ...` or for a b
 concluded   what follows the last line that begins with `Answer:`, to the end; else the whole answer
 shown       the same for a judge; the last boxes where there is no such line
 stated      the same for a short answer: the content of the box in it; without box and line, what "the answer is"
+
+Thoughts in tags before a reply are no part of it, as they are none where the server takes them out.
 """
 
 import re
@@ -19,7 +21,12 @@ _BOX_PARTS = re.compile(
 )
 _ESCAPES: Final = {7: "\\a", 8: "\\b", 11: "\\v", 12: "\\f"}
 _COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|operatorname|emph)\s*\{([^{}]*)\}")
-_DRESS = re.compile(r"[*`“”\"„«»]|(?<!\w)_+|_+(?!\w)|\\[()\[\]]|(?m:^[ \t]*+(?:#+|>|[-•+](?=[ \t]))[ \t]*)")
+# After ">" a number, but of no list: there it may be "greater than".
+_NUMBER = r"[ \t]*=?[ \t]*[-+$€£.]*\d+(?!\d*[.)][ \t])"
+_DRESS = re.compile(
+    r"[*`“”\"„«»]|(?<!\w)_+|_+(?!\w)|\\[()\[\]]|"
+    rf"(?m:^[ \t]*+(?:#+|>(?!{_NUMBER})|[-•+](?=[ \t]))[ \t]*)"
+)
 _BOXED = re.compile(r"\\+(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _JOINED = re.compile(r"(?:[\s$,;.&\\]|\band\b|\bor\b)*+")  # between the boxes of one answer
 _INVISIBLE = re.compile("[\0\u00ad\u200b\u200e\u200f\u2060\ufeff]")
@@ -44,6 +51,25 @@ _HEAD = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _STATED = re.compile(ANSWER, re.IGNORECASE)
+# What goes before "answer" and after it where the answer is spoken of, and not told: "this answer is based on a log".
+_OF_IT = re.compile(
+    r"\b(?:(?:this|that|such|wrong|incorrect|first|initial|earlier|previous)"
+    r"|(?:confidence|certainty|evidence|support|source|reason|reasoning|explanation|justification)[ \t]+"
+    r"(?:in|for|of|behind)[ \t]+(?:the|my|this|that)(?:[ \t]+final)?)[ \t]+$",
+    re.IGNORECASE,
+)
+_ABOUT_IT = re.compile(
+    r"(?:not[ \t]+|also[ \t]+|therefore[ \t]+)*(?:"
+    r"(?:right|correct|wrong|incorrect|consistent|clear|certain|final|high|complete)\b"
+    r"(?=[ \t]*(?:[.,;:!?)\n]|$)|[ \t]+(?:because|since|as|and|with|according|here)\b)"
+    r"|(?:based[ \t]+(?:up)?on|(?:supported|confirmed|backed|verified)[ \t]+by"
+    r"|(?:derived|drawn|taken)[ \t]+from|(?:found|given|stated|mentioned)[ \t]+(?:in|on|by))\b)",
+    re.IGNORECASE,
+)
+_CLAUSE_END = re.compile(r"[.!?;,][ \t]+(?:and[ \t]+)?|\n|[ \t]+and[ \t]+")
+_CLAUSE = 200  # characters
+_TAGS = "(?:think|thinking|thought|reasoning)"
+THOUGHTS: Final = re.compile(rf"\A.*</{_TAGS}>|\A\s*<{_TAGS}>.*", re.DOTALL | re.IGNORECASE)
 
 
 def boxed(text: str) -> str | None:
@@ -66,8 +92,9 @@ def boxes(text: str) -> list[str]:
 
 
 def unescaped(text: str) -> str:
-    r"""The text with commands restored that `echo -e` or `printf` took for escapes, such as the `\f` of `\frac`."""
-    return text.translate(_ESCAPES)
+    r"""The text without thoughts before it, and with commands restored that `echo -e` or `printf` took for escapes,
+    such as the `\f` of `\frac`."""
+    return THOUGHTS.sub("", text).translate(_ESCAPES)
 
 
 def plain(text: str) -> str:
@@ -111,10 +138,23 @@ def stated(text: str) -> str:
     if (content := boxed(text)) is not None:
         return _trimmed(plain(content))
     text = plain(text)
-    for mark in [] if headed else reversed(list(_STATED.finditer(text))):
-        if rest := text[mark.end() :].strip():
-            return _trimmed(rest.split("\n", 1)[0])
-    return _trimmed(text)
+    return _trimmed(text if headed else _told(text) or text)
+
+
+def _told(text: str) -> str:
+    """What follows the last "the answer is": the last one that is not only about the answer, if there is one."""
+    told, until = "", len(text)
+    for mark in reversed(list(_STATED.finditer(text))):
+        said = text[mark.end() : until].strip().split("\n", 1)[0]
+        if not said:
+            continue
+        if not (_OF_IT.search(text, max(0, mark.start() - 60), mark.start()) or _ABOUT_IT.match(said)):
+            return said
+        told = told or said
+        # What is before it ends where the clause begins that this stands in.
+        clauses = _CLAUSE_END.finditer(text, max(0, mark.start() - _CLAUSE), mark.start())
+        until = max((end.start() for end in clauses), default=mark.start())
+    return told
 
 
 def _headed(text: str) -> str | None:

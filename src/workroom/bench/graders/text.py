@@ -5,21 +5,20 @@ answer. Of short answers (exact match, F1) a box in it counts alone, and without
 """
 
 import re
-import string
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from workroom.bench.graders.statement import concluded, stated
+from workroom.bench.graders.tokens import compared
 from workroom.bench.score import Score
 from workroom.task import Task
 
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _WORDS = re.compile(r"\w+")
 
 
 def grade_exact(task: Task, answer: str) -> Score:
-    """1 where what is stated is a reference, but for case, punctuation, articles and white space."""
+    """1 where what is stated is a reference, but for case, articles, white space and punctuation that means nothing."""
     given = stated(answer)
     return Score(best(exact, given, references(task)), extracted=given)
 
@@ -49,25 +48,15 @@ def best(measure: Callable[[str, str], float], given: str, accepted: Sequence[st
     return max(measure(given, reference) for reference in accepted)
 
 
-def normalised(text: str) -> str:
-    """As SQuAD's evaluation has it: lower case, no punctuation, no articles, single spaces.
-
-    Punctuation is that of Unicode too, so that typographic quotes do not count, nor does what cannot be seen.
-    """
-    text = unicodedata.normalize("NFKC", text).lower()
-    kept = (c for c in text if c not in string.punctuation and not unicodedata.category(c).startswith(("P", "Cf")))
-    return " ".join(_ARTICLES.sub(" ", "".join(kept)).split())
-
-
 def exact(given: str, reference: str) -> float:
     """1 or 0. Texts of nothing but punctuation are compared as they are."""
-    left, right = normalised(given), normalised(reference)
+    left, right = compared(given, reference)
     return float(left == right if left or right else given.strip() == reference.strip())
 
 
 def token_f1(given: str, reference: str) -> float:
-    """The harmonic mean of precision and recall over tokens, as SQuAD's evaluation has it."""
-    left, right = normalised(given).split(), normalised(reference).split()
+    """The harmonic mean of precision and recall over tokens."""
+    left, right = compared(given, reference)
     if not left or not right:
         return exact(given, reference)
     common = (Counter(left) & Counter(right)).total()

@@ -3,6 +3,8 @@
 import re
 from typing import Final, Literal
 
+from workroom.bench.graders.statement import THOUGHTS
+
 Verdict = Literal["correct", "incorrect"]
 
 # `verdict: ...`, `the verdict is ...`, and "verdict" as a key of JSON. What stands in quotation marks is quoted from
@@ -32,8 +34,6 @@ _SENTENCE: Final = re.compile(
     r"(?:correct|incorrect|(?:in|non)[ -]correct|wrong)",
     re.IGNORECASE,
 )
-_TAGS = "(?:think|thinking|thought|reasoning)"
-_THOUGHTS: Final = re.compile(rf"\A.*</{_TAGS}>|\A\s*<{_TAGS}>.*", re.DOTALL | re.IGNORECASE)
 
 
 def read_verdict(reply: str) -> Verdict | None:
@@ -42,7 +42,7 @@ def read_verdict(reply: str) -> Verdict | None:
     A verdict follows the word "verdict", or is a sentence of its own at the end of a line, such as "The answer is
     correct." Half-correct is not correct. Thoughts in tags before the reply are left out.
     """
-    text = _THOUGHTS.sub("", reply.replace("’", "'"))
+    text = THOUGHTS.sub("", reply.replace("’", "'"))
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     last: Verdict | None = None
     for number, line in enumerate(lines):
