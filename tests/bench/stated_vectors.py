@@ -1,6 +1,14 @@
 """Gold, answer and score: what an answer without a box states, mathematics in Unicode, and what is no number."""
 
 STATED = [
+    ("7", "Answer: x = 3 and y = 4, so x + y = 7", 1.0),
+    ("5", "Answer: n ≥ 5, so the least is 5", 1.0),
+    ("10", "Answer: 10, so there are 5 of each", 1.0),
+    ("10", "Answer: $n = 10$, so 5 of each", 1.0),
+    ("-3", "Answer: −3 (negative, as 3 < 6)", 1.0),
+    ("2x+1", "Answer: f(x) = 2x + 1, where x is real", 1.0),
+    ("25", "Answer: 25%, i.e. 1/4", 1.0),
+    ("12", "Answer: $12$\n$= 3 \\cdot 4$", 1.0),
     ("10", "Answer: 10 (5 red and 5 blue)", 1.0),
     ("5", "Answer: 10 (5 red and 5 blue)", 0.0),
     ("10", "Answer: 10; there are 5 of each", 1.0),
@@ -98,6 +106,11 @@ STATED = [
 ]
 
 IN_UNICODE = [
+    ("5", "Answer: 5 kg·m²·s⁻²", 1.0),
+    ("n^2", "Answer: n² for all n ≥ 1", 1.0),
+    ("0.001", "Answer: 10⁻³ units", 1.0),
+    (r"16\pi", "Answer: 16π square units", 1.0),
+    ("5", "\\boxed{5\\text{ kg·m²·s⁻²}}", 1.0),
     ("10^{-3}", "Answer: 10⁻³", 1.0),
     ("10", "Answer: 10⁻³", 0.0),
     ("2", "2¹⁰", 0.0),

@@ -58,6 +58,6 @@ def test_unicode_as_latex(written: str, latex: str) -> None:
     "part", ["the answer is ", "if ", "(", ";", "⁰", "√((", ", 5 cats", "more than 5 ", "é√", "$5 "]
 )
 def test_long_answers_take_no_time(part: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert mathematics.grade(Task("?", answer="7"), "Answer: " + part * 5000).value == 0.0
-    assert time.perf_counter() - begun < 10
+    assert time.process_time() - begun < 10

@@ -37,7 +37,7 @@ _ENDS = re.compile(
 _SENTENCE = re.compile(r"[.!?](?=[*`)]*(?:\s|$))|\n")
 _LOOSE = re.compile(r"(?:[\s,;:=+*/`_–-]|(?<=\s)(?:and|or)$)+$", re.IGNORECASE)
 _STARS = re.compile(r"(?<!\S)\*\*(?=\S)|(?<=\S)\*\*(?!\S)")  # of Markdown, and not of `2**3`
-_HOLDS = re.compile(r"[\d\\π∞½√]|(?<![^\W\d_])[^\W\d_](?![^\W\d_])")  # an expression, however short
+_HOLDS = re.compile(r"[\d\\π∞½√]|(?<![^\W\d_])[^\W\d_](?![^\W\d_¹²³⁰-ₜ])")  # an expression, however short
 
 # Of a bound or a range no number is read.
 _NUMBER: Final = r"(?:\$|\\\(|\*\*)*[-+−]?[\d\\½√∞π]"
@@ -56,6 +56,8 @@ _HEDGED_AFTER = re.compile(_AFTER, re.IGNORECASE)
 _HEDGED_ALONE = re.compile(rf"(?:{_HEDGE}|{_NUMBER}\S*\s+(?:or\s+)?(?:{_AFTER}))\S*(?:\s+[^\W\d_]+)?", re.IGNORECASE)
 _TEXT = re.compile(r"\\(?:text|textbf|textrm|mathrm|mbox)\s*\{([^{}]*)\}|\\[,;:! ]")
 _CONCLUDES = re.compile(r"\s(?:so|thus|therefore|hence|then|consequently|finally|this gives)\b", re.IGNORECASE)
+# A number and no more. Of "x = 3 and y = 4, so x + y = 7" it is what is concluded that counts.
+_PLAIN = re.compile(r"(?:\$|\\\()?(?:[A-Za-z]\s*=\s*)?[-+−]?[\d.,/]+\s*\\?%?(?:\$|\\\))?")
 _REASON = re.compile(
     rf"(?<=\d)(?:[^\d.]*?[,\s](?:since|because|not|as|which|while|whereas|rather than|instead of)\s|;(?=.*?{_PROSE}))",
     re.IGNORECASE,
@@ -108,6 +110,8 @@ def _expression(text: str, *, alone: bool = False) -> str | None:
         return None
     found = _LOOSE.sub("", _STARS.sub("", _explained(text, masked, start, stop)).strip("*`_ \n"))
     if not _HOLDS.search(found) or (end and found in ("a", "A", "I")):  # words
+        return None
+    if _CONCLUDES.match(masked, stop - 1) and not _PLAIN.fullmatch(found):
         return None
     return "" if _HEDGED_AFTER.match(text, stop) else found
 

@@ -29,7 +29,7 @@ _TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mbox)\s*\{([^{}]*)\}"
 # Words that stand by themselves (`xy` is a product), and a number with a unit: math-verify knows few units in a box.
 _PROSE = re.compile(
     r"(?<!\S)(?!(?:and|or|pi|sin|cos|tan|log|infinity)\b)(?=[a-z]*[aeiou])[a-z]{2,}(?=[\s.,:;!?]|$)"
-    r"|^[-+]?[\d.,/]*\d(?:\s?[×·⋅]\s?10[⁻⁰-⁹¹²³]+)?\s+[^\W\d_]+(?:/[^\W\d_]+)?(?:\^?-?\d|[²³])?\.?$",
+    r"|^[-+]?[\d.,/]*\d(?:\s?[×·⋅]\s?10[⁻⁰-⁹¹²³]+)?\s+[^\W\d_]+(?:[/·⋅][^\W\d_]+|\^?-?\d|[⁻¹²³])*\.?$",
     re.IGNORECASE,
 )
 
