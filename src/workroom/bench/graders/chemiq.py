@@ -6,7 +6,8 @@ Molecules and names would have to be parsed (RDKit, OPSIN): a SMILES is compared
 import re
 from decimal import Decimal
 
-from workroom.bench.graders.statement import stated
+from workroom.bench.graders.expression import own
+from workroom.bench.graders.statement import boxed, concluded, plain, stated
 from workroom.bench.score import Score
 from workroom.task import Task
 
@@ -20,7 +21,7 @@ _LABEL = re.compile(
 
 def grade_number(task: Task, answer: str) -> Score:
     """1 where the last number that is stated is the reference's."""
-    given, expected = _number(stated(answer)), _number(task.answer or "")
+    given, expected = _number(_said(answer)), _number(task.answer or "")
     return Score(float(given is not None and given == expected), extracted=None if given is None else str(given))
 
 
@@ -29,7 +30,7 @@ def grade_range(task: Task, answer: str) -> Score:
     bounds = [Decimal(found) for found in _NUMBER.findall(str(task.meta.get("answer_range") or ""))]
     if len(bounds) != 2:
         return Score(None, "the task has no answer_range in its metadata")
-    given = _number(stated(answer))
+    given = _number(_said(answer))
     return Score(
         float(given is not None and min(bounds) <= given <= max(bounds)),
         extracted=None if given is None else str(given),
@@ -55,6 +56,12 @@ def grade_smiles(task: Task, answer: str) -> Score:
 def grade_name(task: Task, answer: str) -> Score:  # noqa: ARG001 - a grader's signature
     """Unscored: whether a name is that of a molecule can be told by OPSIN only."""
     return Score(None, "a name of a molecule can be checked only by OPSIN, which is not part of this", stated(answer))
+
+
+def _said(answer: str) -> str:
+    """What is stated, without what explains it: in `12 (of 24)` it is not the last number that is meant."""
+    expression = own(answer) if boxed(concluded(answer)) is None else None
+    return stated(answer) if expression is None else plain(expression)
 
 
 def _number(text: str) -> Decimal | None:

@@ -1,7 +1,8 @@
 r"""Mathematics by math-verify: what is in the answer's last box against the reference, as expressions.
 
-Without a box, what the answer concludes is read as if it were in one, if it is a formula and nothing else, as in a file
-of the bare answer; else math-verify looks for mathematics in its prose, where it knows numbers and `$...$` alone.
+Without a box, the expression that the answer states, else what it concludes, is read as if it were in one, if it is a
+formula and nothing else, as in a file of the bare answer; else math-verify looks for mathematics in its prose, where it
+knows numbers and `$...$` alone. A bound or a range is no number.
 
 Its own time-outs are off: they work by signals, and the pool ends what takes too long.
 """
@@ -11,24 +12,14 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from workroom.bench.graders.expression import hedged, own
 from workroom.bench.graders.statement import ANSWER, boxed, boxes, concluded
+from workroom.bench.graders.written import last_number, latex
 from workroom.bench.score import Score
 from workroom.task import Task
 
 _SMALL = 1e-4  # of numbers below this
 _ROUNDING = 1e-4  # such a share of them counts as rounded
-# How programs and keyboards write what math-verify knows in LaTeX alone, or would take for something else.
-_WRITTEN = (
-    (re.compile(r"(?<![\w.])(\d+\.?\d*|\.\d+)[eE]\+?(-?\d+)(?!\w)"), r"\1 \\times 10^{\2}"),  # 1.5e-3
-    (re.compile(r"(?<=\d)(?:\\[,!]|\{,\}|[ \u2009\u202f])(?=\d{3}(?!\d))"), ""),  # thousands
-    (re.compile(r"(?:^|(?<=[(\[{,=\s]))[–‑﹣－](?=\s*[\d.\\A-Za-z(])"), "-"),
-    (re.compile(r"[°º]"), r"^\\circ "),
-    (re.compile(r"(?<![\\A-Za-z])pi(?![A-Za-z])"), r"\\pi "),
-    (re.compile(r"²"), "^2"),
-    (re.compile(r"³"), "^3"),
-    (re.compile(r"(?<![.…])\.\s*$"), ""),
-    (re.compile(r"^(?:~|\\ )+|(?:~|\\(?: |$))+$"), ""),
-)
 _LONGEST = 1000  # characters of a bare formula; a line of many thousand letters would take minutes
 _MARKS = re.compile(ANSWER, re.IGNORECASE)  # "the answer is"
 _DELIMITERS = re.compile(r"\\?\$|(?<!\\)\\[()\[\]]")
@@ -38,7 +29,7 @@ _TEXT = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mbox)\s*\{([^{}]*)\}"
 # Words that stand by themselves (`xy` is a product), and a number with a unit: math-verify knows few units in a box.
 _PROSE = re.compile(
     r"(?<!\S)(?!(?:and|or|pi|sin|cos|tan|log|infinity)\b)(?=[a-z]*[aeiou])[a-z]{2,}(?=[\s.,:;!?]|$)"
-    r"|^[-+]?[\d.,/]*\d\s+[^\W\d_]+(?:/[^\W\d_]+)?(?:\^?-?\d|[²³])?\.?$",
+    r"|^[-+]?[\d.,/]*\d(?:\s?[×·⋅]\s?10[⁻⁰-⁹¹²³]+)?\s+[^\W\d_]+(?:[/·⋅][^\W\d_]+|\^?-?\d|[⁻¹²³])*\.?$",
     re.IGNORECASE,
 )
 
@@ -49,9 +40,9 @@ def grade(task: Task, answer: str) -> Score:
     Raises RecursionError and MemoryError, after which the process is not to be used again.
     """
     reference, content = _reference(task.answer or ""), boxed(answer)
-    said = content if content is not None else _ended(answer)
-    if said and _squeezed(_content(said)) == _squeezed(reference):
-        return Score(1.0, extracted=said)  # some of physics take math-verify many seconds
+    for said in [content] if content is not None else [_ended(answer), own(answer)]:
+        if said and _squeezed(_content(said)) == _squeezed(reference):
+            return Score(1.0, extracted=said)  # some of physics take math-verify many seconds
     return compare(reference, content, answer)
 
 
@@ -60,7 +51,7 @@ def compare(reference: str, content: str | None, answer: str) -> Score:
     expected = _parsed_reference(_boxed(reference))
     if not expected:
         return Score(None, f"math-verify cannot read the reference answer {reference!r:.200}", content)
-    given = _parsed(_boxed(content)) if content is not None else _unboxed(answer)
+    given = _unboxed(answer) if content is None else [] if hedged(content) else _parsed(_boxed(content))
     errors: list[str] = []
     right = any(_equal(one, other, errors) for one in expected for other in given)
     extracted = content if content is not None else _read(given)
@@ -69,17 +60,29 @@ def compare(reference: str, content: str | None, answer: str) -> Score:
 
 def _unboxed(answer: str) -> list[Any]:
     """What math-verify reads in an answer without a box."""
-    formula = _ENVIRONMENT.sub(lambda found: " ".join(found[0].split()), _ended(answer))
+    stated = own(answer)
+    if stated == "":
+        return []
+    formula = _ENVIRONMENT.sub(
+        lambda found: " ".join(found[0].split()), _undressed(stated) if stated else _ended(answer)
+    )
     if 0 < len(formula) <= _LONGEST and "\n" not in formula and not _PROSE.search(_TEXT.sub("", formula)):
         given = _parsed(_boxed(formula))
         if len(given) > 1:  # an expression, and not a text alone
             return given
-    return _parsed(_DOLLAR.sub("", concluded(answer)))
+    prose = stated or concluded(answer)
+    if number := last_number(prose):  # one that is written as prose is not
+        return _parsed(_boxed(number))
+    return _parsed(_DOLLAR.sub("", prose))
 
 
 def _ended(answer: str) -> str:
     """What an answer without a box ends with, after "the answer is" where it says so, without dress."""
-    return _DELIMITERS.sub("", _MARKS.split(concluded(answer))[-1]).strip("*`. \n")
+    return _undressed(_MARKS.split(concluded(answer))[-1])
+
+
+def _undressed(text: str) -> str:
+    return _DELIMITERS.sub("", text).strip("*`. \n")
 
 
 def _reference(text: str) -> str:
@@ -99,10 +102,7 @@ def _squeezed(text: str) -> str:
 
 def _boxed(content: str) -> str:
     """In a box, as both sides are parsed."""
-    content = _content(content)
-    for pattern, instead in _WRITTEN:
-        content = pattern.sub(instead, content)
-    return rf"\boxed{{{content}}}"
+    return rf"\boxed{{{latex(_content(content))}}}"
 
 
 def _parsed(text: str) -> list[Any]:
