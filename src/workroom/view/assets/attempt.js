@@ -80,7 +80,7 @@ function sideBySide(rows, records, own, bench) {
       line("Error", (row, told) => told.error && textBlock(told.error, {}, { label: "error", lines: 6 })),
       line("Stop reason", (row) => stopText(row.stop)),
       line("Turns", (row) => number(row.turns)),
-      line("Tokens", (row) => `${number(row.tokensIn)} in, ${number(row.tokensOut)} out`),
+      line("Tokens", (row) => (tokensOf(row) === null ? "–" : `${number(row.tokensIn)} in, ${number(row.tokensOut)} out`)),
       line("Time", (row) => seconds(row.seconds)),
       line("Cost", (row) => money(row.cost)),
     ),
