@@ -91,6 +91,7 @@ function longTable(label, sort) {
   let marked = null;
   let from = -1;
   let until = -1;
+  let printing = null; // where it was scrolled to before
   const rowOf = (item, place) =>
     el(
       "tr",
@@ -98,6 +99,7 @@ function longTable(label, sort) {
       columns.map((column) => el(`td${classesOf(column)}`, {}, column.cell(item))),
     );
   function draw(anew) {
+    if (printing !== null) return;
     const first = Math.max(0, Math.floor(box.scrollTop / ROW) - BEYOND);
     const last = Math.min(items.length, Math.ceil((box.scrollTop + box.clientHeight) / ROW) + BEYOND);
     if (!anew && first === from && last === until) return;
@@ -112,6 +114,21 @@ function longTable(label, sort) {
   box.addEventListener("click", (event) => {
     if (!event.target.closest("a, button")) $("a", event.target.closest("tr[data-place]") || above)?.click();
   });
+  onPaper(
+    () => {
+      printing = box.scrollTop;
+      above.firstChild.style.height = below.firstChild.style.height = "0";
+      const left = items.length - PRINTED_ITEMS;
+      const note = left > 0 && el("tr.paper", {}, el("td", { colspan: columns.length }, `${number(left)} more rows are not on this paper: it has the first ${number(PRINTED_ITEMS)} that the filters leave.`));
+      replace(body, above, items.slice(0, PRINTED_ITEMS).map(rowOf), note, below);
+    },
+    () => {
+      const place = printing;
+      printing = null;
+      draw(true);
+      box.scrollTop = place;
+    },
+  );
   new ResizeObserver(() => draw(false)).observe(box);
   return {
     element: box,
