@@ -93,3 +93,7 @@ def test_every_row_of_a_bench(tmp_path: Path, open_page: Open) -> None:
     page.get_by_label("Text in the task").fill("sum-7")
     rows, _ = on_paper(page, "tr[data-place], tr.paper")
     assert len(rows) == 111
+    page.locator(".attempts tbody a").first.click()
+    page.set_viewport_size({"width": 800, "height": 900})  # as narrow as paper
+    page.emulate_media(media="print")
+    expect(page.locator(".beside .attempts")).to_have_css("max-height", "none")

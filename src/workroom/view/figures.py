@@ -25,6 +25,12 @@ class LogFigures:
         self._log = log
         self._begin()
 
+    def _begin(self) -> None:
+        self._offset = 0
+        self._elapsed: float | None = None
+        self._end: dict[str, Any] = {}
+        self._events: list[tuple[int, int | None, Any]] = []  # number, turn, tokens
+
     def advance(self) -> None:
         """Reads the whole lines that are new. A log that cannot be read, or is a link, tells nothing."""
         with suppress(OSError):
@@ -54,12 +60,6 @@ class LogFigures:
         tokens = {name: sum(count(usage.get(name)) or 0 for usage in used) for name in ("prompt", "completion")}
         turns = {turn for _, turn, _ in self._events if turn is not None}
         return figures(len(turns) if self._offset else None, tokens if used else {}, self._elapsed, None)
-
-    def _begin(self) -> None:
-        self._offset = 0
-        self._elapsed: float | None = None
-        self._end: dict[str, Any] = {}
-        self._events: list[tuple[int, int | None, Any]] = []  # number, turn, tokens
 
     def _take(self, event: dict[str, Any]) -> None:
         kind, number = event.get("type"), count(event.get("seq")) or 0
