@@ -93,7 +93,8 @@ def test_every_row_of_a_bench(tmp_path: Path, open_page: Open) -> None:
     page.get_by_label("Text in the task").fill("sum-7")
     rows, _ = on_paper(page, "tr[data-place], tr.paper")
     assert len(rows) == 111
-    page.locator(".attempts tbody a").first.click()
+    page.evaluate("location.hash = 'attempt=sums%2Fsum-7%2Fsandbox%2F1'")
+    expect(page.locator(".beside .side-by-side")).to_be_visible()
     page.set_viewport_size({"width": 800, "height": 900})  # as narrow as paper
     page.emulate_media(media="print")
     expect(page.locator(".beside .attempts")).to_have_css("max-height", "none")
