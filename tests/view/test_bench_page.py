@@ -84,6 +84,18 @@ def test_the_two_modes_side_by_side(page_file: Path, open_page: Open) -> None:
     assert seen.errors == []
 
 
+def test_the_way_to_the_other_mode_keeps_the_filters(page_file: Path, open_page: Open) -> None:
+    page = open_page(f"{page_file.as_uri()}#attempt=sums%2Fsum-1%2Fsandbox%2F1").page
+    other = page.locator(".side-by-side thead a")
+    expect(other).to_have_text("llm, repeat 1")
+    page.get_by_label("Text in the task").fill("sum-1")
+    expect(page.locator(".attempts tbody tr[data-place]")).to_have_count(2)
+    other.click()
+    expect(page.locator(".side-by-side th[aria-current]")).to_have_text("llm, repeat 1")
+    expect(page.get_by_label("Text in the task")).to_have_value("sum-1")
+    expect(page.locator(".attempts tbody tr[data-place]")).to_have_count(2)
+
+
 def test_an_attempt_has_a_link_and_one_that_is_missing_says_so(page_file: Path, open_page: Open) -> None:
     seen = open_page(f"{page_file.as_uri()}#attempt=sums%2Fsum-1%2Fsandbox%2F1&turn=turn-2")
     expect(seen.page.locator(".attempt h2").first).to_have_text("sum-1")

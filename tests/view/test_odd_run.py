@@ -1,6 +1,7 @@
 """Odd runs in a browser: forged values, very many lines, wide characters, turns that are told twice or not had."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,3 +150,41 @@ def test_turns_that_could_not_be_had_are_asked_for_again(tmp_path: Path, open_pa
         note.get_by_role("button", name="Try again").click()
         expect(page.locator("#turn-300 pre.output")).to_be_attached()
         expect(page.locator("#turn-300")).to_be_focused()
+
+
+def test_an_edit_that_takes_the_end_of_a_line_shows_it(tmp_path: Path, open_page: Open) -> None:
+    def edit(old: str, new: str) -> tuple[str, dict[str, Any]]:
+        return EDITOR, {"command": "str_replace", "path": "/a", "old_str": old, "new_str": new}
+
+    calls = [edit("one\n", "one"), edit("a\nb", "a\nB\n"), edit("a\nb\n", "a\nc\n"), edit("x", "y")]
+    page = opened(tmp_path, open_page, *runs.turn(1, *calls, observations=["Replaced."] * len(calls)))
+    lines = [block.locator(".line").all_inner_texts() for block in page.locator("#turn-1 pre.difference").all()]
+    told = [[re.sub(r"\n|removed:|added:", "", line).strip() for line in block] for block in lines]
+    assert told == [
+        ["−one", "+one (no line end)"],
+        ["a", "−b (no line end)", "+B"],
+        ["a", "−b", "+c"],
+        ["−x", "+y"],
+    ]
+
+
+def test_a_table_says_what_is_left_out_of_it(tmp_path: Path, open_page: Open) -> None:
+    wide, cell, long = ",".join(map(str, range(50))), "x" * 700, "1\n" * 300
+    files = {"a.csv": f"{wide}\n{wide}\n", "b.csv": f"n,m\n{cell},2\n", "c.csv": long, "e.csv": "1,2\n3,4\n"}
+    files |= {"d.csv": f"{wide}\n{cell}\n{long}"}
+    run = runs.write_run(
+        tmp_path / "run", [runs.begun(), runs.ended()], {name: text.encode() for name, text in files.items()}
+    )
+    page = open_page(run_page.write(run, tmp_path / "page.html"), viewport={"width": 1200, "height": 6000}).page
+    told = {
+        "a.csv": "The first 40 columns",
+        "b.csv": "The first 500 characters of a cell",
+        "c.csv": "The first 200 rows",
+        "d.csv": "The first 200 rows, the first 40 columns, the first 500 characters of a cell",
+    }
+    for name, note in told.items():
+        found = page.locator(".file", has_text=name).locator(".preview p.note")
+        expect(found).to_have_text(f"{note}. Save the file to have all.")
+    expect(page.locator(".file", has_text="b.csv").locator("td").first).to_have_text(f"{'x' * 500}…")
+    expect(page.locator(".file", has_text="e.csv").locator("td")).to_have_count(2)
+    expect(page.locator(".file", has_text="e.csv").locator("p.note")).to_have_count(0)

@@ -9,7 +9,7 @@ import pytest
 from tests.view import benches, runs
 from workroom.errors import ConfigError
 from workroom.view import bench_page, run_page
-from workroom.view.bench_data import count
+from workroom.view.figures import count
 from workroom.view.parts import LONG
 from workroom.view.sources import open_source
 
@@ -49,12 +49,12 @@ def test_nor_does_a_message_or_a_fact(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("turns", ["NaN", "1e999", "-1e999", "1" + 400 * "0", '"x"', "true", "null"])
-def test_figures_that_are_no_numbers_are_nothing(tmp_path: Path, turns: str) -> None:
+def test_figures_that_are_no_numbers_are_not_known(tmp_path: Path, turns: str) -> None:
     run = runs.write_run(tmp_path / "runs" / "one", runs.many(1))
-    (run / "run.json").write_text(f'{{"status": "finished", "turns": {turns}, "timings": {{"duration": {turns}}}}}')
+    (run / "run.json").write_text(f'{{"status": "finished", "turns": {turns}, "timings": {{"total": {turns}}}}}')
     index = bench_page.index(open_source(tmp_path / "runs"))
-    assert (index["rows"][0][6], index["rows"][0][9]) == (0, 0)
-    assert count(float("inf")) == 0
+    assert (index["rows"][0][6], index["rows"][0][9]) == (None, None)
+    assert count(float("inf")) is None
 
 
 @pytest.mark.parametrize("arms", ["5", '"llm"', "[1]"])

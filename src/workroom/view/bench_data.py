@@ -1,7 +1,6 @@
 """The rows of a bench: what there is of each attempt, without opening its conversation."""
 
 import fcntl
-import math
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 from workroom.bench.store import Attempt, BenchDirectory, Key, ScoreLine
 from workroom.errors import ConfigError
 from workroom.trajectory.reader import whole_text
+from workroom.view.figures import count, figures
 
 QUESTION = 240  # characters of a question that are in the index
 REASON = 160  # and of a grader's reason
@@ -19,7 +19,8 @@ REASON = 160  # and of a grader's reason
 
 @dataclass(slots=True)
 class Row:
-    """An attempt as the table shows it. `place`: of its question in the index. Tokens, seconds, US dollars."""
+    """An attempt as the table shows it. `place`: of its question in the index. Tokens, seconds, US dollars; None where
+    they are not known."""
 
     place: int
     mode: str
@@ -27,10 +28,10 @@ class Row:
     score: float | None
     reason: str
     stop: str
-    turns: int
-    tokens_in: int
-    tokens_out: int
-    seconds: float
+    turns: int | None
+    tokens_in: int | None
+    tokens_out: int | None
+    seconds: float | None
     cost: float | None
 
     def record(self) -> list[Any]:
@@ -44,7 +45,7 @@ class Row:
             self.turns,
             self.tokens_in,
             self.tokens_out,
-            round(self.seconds, 3),
+            None if self.seconds is None else round(self.seconds, 3),
             self.cost,
         ]
 
@@ -175,7 +176,7 @@ class BenchRows:
         """Attempts that have begun and are not in the index."""
         suites = part(self._bench.config, "suites")
         for suite, tasks in self._bench.tasks.items():
-            repeats = count(part(suites.get(suite), "").get("repeats", 1))
+            repeats = count(part(suites.get(suite), "").get("repeats", 1)) or 0
             for task in tasks:
                 for mode in self._modes:
                     for repeat in range(1, repeats + 1):
@@ -188,11 +189,7 @@ NOTHING: dict[str, Any] = {  # of a row of which nothing is known yet
     "score": None,
     "reason": "",
     "stop": "",
-    "turns": 0,
-    "tokens_in": 0,
-    "tokens_out": 0,
-    "seconds": 0.0,
-    "cost": None,
+    **figures(None, None, None, None),
 }
 
 
@@ -207,11 +204,7 @@ def _finished(attempt: Attempt, score: ScoreLine | None) -> dict[str, Any]:
         "score": score.score if score else None,
         "reason": shortened(score.reason if score else attempt.error or "not graded yet", REASON),
         "stop": attempt.stop_reason,
-        "turns": count(attempt.turns),
-        "tokens_in": count(attempt.usage.get("prompt")),
-        "tokens_out": count(attempt.usage.get("completion")),
-        "seconds": number_of(attempt.seconds),
-        "cost": None if attempt.cost is None else number_of(attempt.cost),
+        **figures(attempt.turns, attempt.usage, attempt.seconds, attempt.cost),
     }
 
 
@@ -237,20 +230,6 @@ def _told(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def count(value: Any) -> int:
-    return int(number_of(value))
-
-
-def number_of(value: Any) -> float:
-    """The value as a finite number, 0 where it is none."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return 0.0
-    try:
-        return float(value) if math.isfinite(value) else 0.0
-    except OverflowError:  # whole, and larger than any number that is not
-        return 0.0
 
 
 def mark(path: Path) -> tuple[int, int, int] | None:

@@ -17,7 +17,7 @@ from workroom.harmless import one_line
 from workroom.trajectory.files import to_json
 
 Kind = Literal["run", "bench"]
-_RUN = "base source text difference bash timeline search files notes events list head run".split()
+_RUN = "base source text difference bash timeline search files notes events paper list head run".split()
 SCRIPTS = {"run": (*_RUN,), "bench": (*_RUN, "summary", "attempts", "attempt", "bench")}
 STYLES = {"run": ("base", "run"), "bench": ("base", "run", "bench")}
 _PLAIN_LIMIT = 512  # bytes that are not worth packing

@@ -13,13 +13,12 @@ from workroom.view.bench_data import (
     BenchRows,
     Row,
     Source,
-    count,
     is_held,
     mark,
-    number_of,
     part,
     shortened,
 )
+from workroom.view.figures import LogFigures, figures
 
 
 def open_source(directory: Path) -> Source:
@@ -48,6 +47,7 @@ class FolderRows:
         self._runs: list[Path] = []
         self._seen: dict[Path, Any] = {}
         self._places: dict[Path, int] = {}
+        self._logs: dict[Path, LogFigures] = {}  # of the runs that are under way
         self.advance()
 
     @property
@@ -69,7 +69,7 @@ class FolderRows:
             elif self._seen[path] == seen and self.rows[number].stop != "running":
                 continue
             self._seen[path] = seen
-            question, row = _of_run(path, self.directory, number)
+            question, row = self._read(path, number)
             alive = alive or row.stop == "running"
             if self.rows[number : number + 1] != [row]:
                 self.rows[number : number + 1] = [row]
@@ -85,28 +85,36 @@ class FolderRows:
     def details(self, number: int) -> dict[str, Any]:
         return {"error": read_json(self._runs[number] / "run.json").get("error")}
 
+    def _read(self, path: Path, place: int) -> tuple[tuple[str, str, str], Row]:
+        """What the run's own file tells; a run that somebody is at work on holds its log."""
+        run = read_json(path / "run.json")
+        status = run.get("status")
+        over = status in ("finished", "failed")
+        held = not over and is_held(path / "events.jsonl")
+        stop = run.get("stop_reason") or ("killed" if status == "running" else status or "")
+        values: dict[str, Any] = {
+            **NOTHING,
+            "reason": shortened(str(run.get("error") or ""), REASON),
+            "stop": "running" if held else str(stop),
+            **(_of_end(run) if over else self._of_log(path, run, held)),
+        }
+        mode = part(part(run, "config"), "mode").get("value") or "sandbox"
+        prompt = part(run, "task").get("prompt")
+        question = shortened(prompt, QUESTION) if isinstance(prompt, str) else ""
+        name = path.relative_to(self.directory).as_posix()
+        return ("", name, question), Row(place, str(mode), 1, **values)
 
-def _of_run(path: Path, folder: Path, place: int) -> tuple[tuple[str, str, str], Row]:
-    """What the run's own file tells; a run that somebody is at work on holds its log."""
-    run = read_json(path / "run.json")
-    task, config = part(run, "task"), part(run, "config")
-    mode = part(config, "mode").get("value") or "sandbox"
-    status = run.get("status")
-    held = status not in ("finished", "failed") and is_held(path / "events.jsonl")
-    usage, timings = part(run, "usage"), part(run, "timings")
-    values: dict[str, Any] = {
-        **NOTHING,
-        "reason": shortened(str(run.get("error") or ""), REASON),
-        "stop": "running"
-        if held
-        else str(run.get("stop_reason") or ("killed" if status == "running" else status or "")),
-        "turns": count(run.get("turns")),
-        "tokens_in": count(usage.get("prompt")),
-        "tokens_out": count(usage.get("completion")),
-        "seconds": number_of(timings.get("duration")),
-        "cost": run.get("cost") if isinstance(run.get("cost"), int | float) else None,
-    }
-    prompt = task.get("prompt")
-    question = shortened(prompt, QUESTION) if isinstance(prompt, str) else ""
-    name = path.relative_to(folder).as_posix()
-    return ("", name, question), Row(place, str(mode), 1, **values)
+    def _of_log(self, path: Path, run: dict[str, Any], held: bool) -> dict[str, Any]:
+        """The figures of a run that has not come to its end. Of one that goes on, what was read is kept."""
+        log = self._logs.pop(path, None)
+        if log is None or log.started != run.get("started"):  # another run took the place of that one
+            log = LogFigures(path / "events.jsonl", run.get("started"))
+        log.advance()
+        if held:
+            self._logs[path] = log
+        return log.told()
+
+
+def _of_end(run: dict[str, Any]) -> dict[str, Any]:
+    """The figures that are in run.json once the run is over."""
+    return figures(run.get("turns"), run.get("usage"), part(run, "timings").get("total"), run.get("cost"))

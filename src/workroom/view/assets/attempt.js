@@ -35,6 +35,10 @@ function renderAttempt(root, row, bench) {
     replace(comparison, bench.isFolder() ? own?.error && el("p.note.bad", {}, own.error) : sideBySide(others, found, row, bench));
   }
   compare();
+  bench.address.watch(() => {
+    for (const found of comparison.querySelectorAll("a[data-number]"))
+      found.setAttribute("href", bench.link(bench.rows()[found.dataset.number])); // what else is in the address has changed
+  });
   bench
     .source(row.number)
     .run()
@@ -69,7 +73,7 @@ function sideBySide(rows, records, own, bench) {
     "table.side-by-side",
     {},
     el("caption.unseen", {}, "The same task in each mode"),
-    el("thead", {}, el("tr", {}, el("td"), rows.map((row) => el("th", { scope: "col", "aria-current": row.number === own.number ? "true" : null }, row.number === own.number ? `${row.mode}, repeat ${row.repeat}` : el("a", { href: bench.link(row) }, `${row.mode}, repeat ${row.repeat}`))))),
+    el("thead", {}, el("tr", {}, el("td"), rows.map((row) => el("th", { scope: "col", "aria-current": row.number === own.number ? "true" : null }, row.number === own.number ? `${row.mode}, repeat ${row.repeat}` : el("a", { href: bench.link(row), "data-number": row.number }, `${row.mode}, repeat ${row.repeat}`))))),
     el(
       "tbody",
       {},
@@ -80,7 +84,7 @@ function sideBySide(rows, records, own, bench) {
       line("Error", (row, told) => told.error && textBlock(told.error, {}, { label: "error", lines: 6 })),
       line("Stop reason", (row) => stopText(row.stop)),
       line("Turns", (row) => number(row.turns)),
-      line("Tokens", (row) => `${number(row.tokensIn)} in, ${number(row.tokensOut)} out`),
+      line("Tokens", (row) => (tokensOf(row) === null ? "–" : `${number(row.tokensIn)} in, ${number(row.tokensOut)} out`)),
       line("Time", (row) => seconds(row.seconds)),
       line("Cost", (row) => money(row.cost)),
     ),

@@ -14,6 +14,7 @@ const VERDICTS = { right: "good", wrong: "bad", partial: "going", running: "goin
 const points = (score) => (score === null ? "–" : score === 1 ? "1" : score === 0 ? "0" : score.toFixed(2));
 const scoreChip = (row) => el(`span.chip${VERDICTS[verdictOf(row)] && `.${VERDICTS[verdictOf(row)]}`}`, { title: verdictOf(row) }, points(row.score), el("span.unseen", {}, ` ${verdictOf(row)}`));
 const money = (cost) => (typeof cost !== "number" ? "–" : `$${cost.toFixed(cost < 1 ? 4 : 2)}`);
+const tokensOf = ({ tokensIn, tokensOut }) => (tokensIn === null && tokensOut === null ? null : tokensIn + tokensOut);
 const signed = (value) => (value === null ? "–" : value === 0 ? "0" : `${value > 0 ? "+" : "−"}${Math.abs(value).toFixed(Number.isInteger(value) ? 0 : 2)}`);
 
 const classesOf = (column) => ["figure", "spare"].filter((name) => column[name]).map((name) => `.${name}`).join("");
@@ -29,7 +30,7 @@ const attemptColumns = (open, several) => [
   several !== null && { name: "score", label: "Score", value: (row) => row.score, cell: scoreChip, figure: true },
   text("stop", "Stop reason", (row) => stopText(row.stop)),
   figure("turns", "Turns", (row) => row.turns),
-  figure("tokens", "Tokens", (row) => row.tokensIn + row.tokensOut, short, { spare: true }),
+  figure("tokens", "Tokens", tokensOf, short, { spare: true }),
   figure("time", "Time", (row) => row.seconds, seconds, { spare: true }),
   figure("cost", "Cost", (row) => row.cost, money, { spare: true }),
   text("reason", several === null ? "Error" : "Reason", (row) => row.reason, { spare: true }),
@@ -44,7 +45,7 @@ const pairColumns = (open, several, [first, second]) => [
   { name: "second", label: second, value: (pair) => pair.second.score, cell: (pair) => scoreChip(pair.second), figure: true },
   figure("difference", "Difference", (pair) => pair.difference, signed),
   figure("turns", "Turns", (pair) => pair.second.turns, number, { spare: true }),
-  figure("tokens", "Tokens", (pair) => pair.second.tokensIn + pair.second.tokensOut, short, { spare: true }),
+  figure("tokens", "Tokens", (pair) => tokensOf(pair.second), short, { spare: true }),
   figure("time", "Time", (pair) => pair.second.seconds, seconds, { spare: true }),
   text("stop", "Stop reason", (pair) => stopText(pair.second.stop), { spare: true }),
 ].filter(Boolean);
@@ -68,7 +69,10 @@ function sorted(items, column, down) {
   const order = column.figure ? (one, other) => one - other : new Intl.Collator("en", { numeric: true }).compare;
   const known = [];
   const rest = [];
-  for (const item of items) (column.value(item) === null ? rest : known).push([column.value(item), item]);
+  for (const item of items) {
+    if (column.value(item) === null) rest.push(item);
+    else known.push([column.value(item), item]);
+  }
   known.sort((one, other) => (down ? order(other[0], one[0]) : order(one[0], other[0])));
   return [...known.map(([, item]) => item), ...rest];
 }
@@ -87,6 +91,7 @@ function longTable(label, sort) {
   let marked = null;
   let from = -1;
   let until = -1;
+  let printing = null; // where it was scrolled to before
   const rowOf = (item, place) =>
     el(
       "tr",
@@ -94,6 +99,7 @@ function longTable(label, sort) {
       columns.map((column) => el(`td${classesOf(column)}`, {}, column.cell(item))),
     );
   function draw(anew) {
+    if (printing !== null) return;
     const first = Math.max(0, Math.floor(box.scrollTop / ROW) - BEYOND);
     const last = Math.min(items.length, Math.ceil((box.scrollTop + box.clientHeight) / ROW) + BEYOND);
     if (!anew && first === from && last === until) return;
@@ -108,6 +114,21 @@ function longTable(label, sort) {
   box.addEventListener("click", (event) => {
     if (!event.target.closest("a, button")) $("a", event.target.closest("tr[data-place]") || above)?.click();
   });
+  onPaper(
+    () => {
+      printing = box.scrollTop;
+      above.firstChild.style.height = below.firstChild.style.height = "0";
+      const left = items.length - PRINTED_ITEMS;
+      const note = left > 0 && el("tr.paper", {}, el("td", { colspan: columns.length }, `${number(left)} more rows are not on this paper: it has the first ${number(PRINTED_ITEMS)} that the filters leave.`));
+      replace(body, above, items.slice(0, PRINTED_ITEMS).map(rowOf), note, below);
+    },
+    () => {
+      const place = printing;
+      printing = null;
+      draw(true);
+      box.scrollTop = place;
+    },
+  );
   new ResizeObserver(() => draw(false)).observe(box);
   return {
     element: box,

@@ -100,6 +100,21 @@ function renew(element, ...children) {
   }
 }
 
+/* Brings a range to the middle of what scrolls around it. */
+function center(range) {
+  if (!range.startContainer.isConnected) return;
+  let scroller = range.startContainer.parentElement;
+  while (
+    scroller &&
+    !(scroller.scrollHeight > scroller.clientHeight && /auto|scroll/.test(getComputedStyle(scroller).overflowY))
+  ) {
+    scroller = scroller.parentElement;
+  }
+  const view = scroller ? scroller.getBoundingClientRect() : { top: 0, height: innerHeight };
+  const box = range.getBoundingClientRect();
+  (scroller || document.scrollingElement).scrollBy({ top: box.top - view.top - view.height / 2, behavior: "instant" });
+}
+
 const pause = (milliseconds = 0) => new Promise((done) => setTimeout(done, milliseconds));
 
 // Theme

@@ -80,28 +80,35 @@ function wordSteps(before, after, work) {
 }
 
 /* The lines of a difference: {count, lines}, which makes an element of each when it is asked for, cut where `room` is used
-   up. Where a line took the place of another, what differs in them is marked. */
+   up. Where a line took the place of another, what differs in them is marked. Where only one of the texts ends with the
+   end of a line, so do its lines here, and the line that has none says so: else they would look the same. */
 function differenceLines(before, after, work, room) {
-  const split = (text) => (text === "" ? [] : text.replace(/\n$/, "").split("\n"));
+  const uneven = before !== "" && after !== "" && before.endsWith("\n") !== after.endsWith("\n");
+  const split = (text) => {
+    if (text === "") return [];
+    return uneven ? text.match(/[^\n]*\n|[^\n]+/g) : text.replace(/\n$/, "").split("\n");
+  };
+  const bare = (line) => (uneven ? line.replace(/\n$/, "") : line);
+  const element = (kind, steps, line) => differenceLine(kind, steps, room, uneven && !line.endsWith("\n"));
   const blocks = difference(split(before), split(after), work);
   function* lines() {
     for (const { gone, come, kept } of blocks) {
       const paired = gone.length === come.length;
       const steps = new Map();
       const marked = (line, place, other) => {
-        if (paired && !steps.has(place)) steps.set(place, wordSteps(gone[place], come[place], work));
-        return steps.get(place)?.filter(([kind]) => kind !== other) || [["same", line]];
+        if (paired && !steps.has(place)) steps.set(place, wordSteps(bare(gone[place]), bare(come[place]), work));
+        return steps.get(place)?.filter(([kind]) => kind !== other) || [["same", bare(line)]];
       };
-      for (const [place, line] of gone.entries()) yield differenceLine("out", marked(line, place, "in"), room);
-      for (const [place, line] of come.entries()) yield differenceLine("in", marked(line, place, "out"), room);
-      for (const line of kept) yield differenceLine("same", [["same", line]], room);
+      for (const [place, line] of gone.entries()) yield element("out", marked(line, place, "in"), line);
+      for (const [place, line] of come.entries()) yield element("in", marked(line, place, "out"), line);
+      for (const line of kept) yield element("same", [["same", bare(line)]], line);
     }
   }
   const count = blocks.reduce((sum, one) => sum + one.gone.length + one.come.length + one.kept.length, 0);
   return { count, lines: lines() };
 }
 
-function differenceLine(kind, steps, room) {
+function differenceLine(kind, steps, room, endless) {
   const sign = { same: " ", out: "−", in: "+" }[kind];
   const name = { same: "", out: "removed: ", in: "added: " }[kind];
   const parts = steps.map(([step, text]) => {
@@ -115,6 +122,7 @@ function differenceLine(kind, steps, room) {
     el("span.sign", { "aria-hidden": "true" }, sign),
     name && el("span.unseen", {}, name),
     parts,
+    endless && el("span.ending", {}, " (no line end)"),
     "\n",
   );
 }

@@ -3,7 +3,7 @@
 const OPEN_AT_ONCE = 6; // files
 const ASKED = new Set(["text/html", "image/svg+xml"]); // may take a browser long to draw: only when asked for
 const LISTED = 100; // at first
-const TABLE = { rows: 200, columns: 40 };
+const TABLE = { rows: 200, columns: 40, characters: 500 };
 const TEXT = 4 << 20; // bytes of a text or an HTML file that is shown
 
 function fileList(entries, source) {
@@ -164,11 +164,20 @@ const frame = (entry, attributes) =>
 
 function table(text, separator) {
   const rows = separated(text, separator, TABLE.rows + 1);
+  const isLong = (cell) => cell.length > TABLE.characters;
+  const beginningOf = (cell) => (isLong(cell) ? [cell.slice(0, between(cell, TABLE.characters)), el("span.gap", {}, "…")] : cell);
   const cells = (row, name) =>
-    row.slice(0, TABLE.columns).map((cell) => el(name, name === "th" ? { scope: "col" } : {}, cell.slice(0, between(cell, 500))));
+    row.slice(0, TABLE.columns).map((cell) => el(name, name === "th" ? { scope: "col" } : {}, beginningOf(cell)));
   const body = rows.slice(1, TABLE.rows).map((row) => el("tr", {}, cells(row, "td")));
-  const more =
-    rows.length > TABLE.rows ? el("p.note", {}, `The first ${TABLE.rows} rows. Save the file to have all.`) : null;
+  const there = rows.slice(0, TABLE.rows);
+  const parts = [
+    rows.length > TABLE.rows && `${TABLE.rows} rows`,
+    there.some((row) => row.length > TABLE.columns) && `${TABLE.columns} columns`,
+    there.some((row) => row.slice(0, TABLE.columns).some(isLong)) && `${TABLE.characters} characters of a cell`,
+  ].filter(Boolean);
+  const more = parts.length
+    ? el("p.note", {}, `The first ${parts.join(", the first ")}. Save the file to have all.`)
+    : null;
   return [
     el(
       "div.scroll",

@@ -25,6 +25,7 @@ function rowList(root, context) {
     held = null;
     moved = true;
   };
+  let printing = false;
   const moves = ["wheel", "touchmove", "pointerdown", "keydown"];
   moves.forEach((name) => addEventListener(name, letGo, { passive: true, capture: true }));
   const holder = new ResizeObserver(settle);
@@ -34,6 +35,7 @@ function rowList(root, context) {
       for (const entry of entries) {
         const group = groups[Number(entry.target.dataset.group)];
         group.near = entry.isIntersecting;
+        if (printing) continue; // nothing may go before it is on the paper
         if (group.near) fill(group);
         else if (entry.target.isConnected) empty(group);
       }
@@ -48,11 +50,15 @@ function rowList(root, context) {
   function addGroup() {
     const place = groups.length;
     const element = el("div.group", { "data-group": place });
-    groups.push({ place, element, near: false, filled: null, height: 0 });
+    groups.push({ place, element, near: false, filled: null, events: null, age: 0, height: 0 });
     rest(groups[place]);
     root.append(element);
     watcher.observe(element);
   }
+
+  const isKept = (group) => group.place * index.chunk < PRINTED;
+
+  const keep = () => keepAtHand(groups.filter(isKept), context.source, () => root.isConnected);
 
   const rowsOf = (group) => index.rows.slice(group.place * index.chunk, (group.place + 1) * index.chunk);
 
@@ -64,19 +70,24 @@ function rowList(root, context) {
     group.element.style.setProperty("min-height", `${group.height || guess}px`);
   }
 
+  function putRows(group) {
+    const rows = rowsOf(group);
+    replace(
+      group.element,
+      rows.map((row, inner) => article(row, group.place * index.chunk + inner)),
+    );
+    return rows;
+  }
+
   /* The rows of a group in the document; the promise is done when their events are there, too. */
   function fill(group) {
     if (group.filled) return group.filled;
-    const rows = rowsOf(group);
     const first = group.place * index.chunk;
-    replace(
-      group.element,
-      rows.map((row, place) => article(row, first + place)),
-    );
+    const rows = putRows(group);
     const mine = context.source.chunk(`turns-${group.place}`).then(
       (chunk) => {
         if (group.filled !== mine) return;
-        group.events = new Map(chunk.rows.map((row) => [row.row, row.events]));
+        group.events = eventsOf(chunk);
         rows.forEach((_, place) => showBody(articleOf(first + place), first + place, group));
         group.element.style.removeProperty("min-height");
       },
@@ -106,7 +117,12 @@ function rowList(root, context) {
   function empty(group) {
     if (!group.filled || group.element.contains(document.activeElement)) return;
     group.height = group.element.offsetHeight;
-    group.filled = group.events = null;
+    group.filled = null;
+    if (!isKept(group)) group.events = null;
+    clear(group);
+  }
+
+  function clear(group) {
     group.element.replaceChildren();
     (urls.get(group) || []).forEach((url) => URL.revokeObjectURL(url));
     urls.delete(group);
@@ -131,6 +147,32 @@ function rowList(root, context) {
     const made = () => (context.closed.has(place) ? rowSummary(index.rows[place]) : rowBody(events, context));
     replace($(".row-body", element), guarded(made));
   }
+
+  /* The rows of a group at once, as far as their events are at hand. */
+  function draw(group) {
+    putRows(group).forEach((row, inner) => {
+      const place = group.place * index.chunk + inner;
+      const element = articleOf(place);
+      if (group.events) showBody(element, place, group);
+      else replace($(".row-body", element), rowSummary(row));
+    });
+  }
+
+  const printed = onPaper(
+    () => {
+      printing = true;
+      printGroups(groups, index, draw);
+    },
+    () => {
+      printing = false;
+      for (const group of groups) {
+        group.element.querySelectorAll(":scope > .paper").forEach((note) => note.remove());
+        if (!group.filled) clear(group);
+        if (group.near) fill(group);
+        else empty(group);
+      }
+    },
+  );
 
   const groupOf = (place) => groups[Math.floor(place / index.chunk)];
   const articleOf = (place) => $(`[data-row="${place}"]`, groupOf(place).element);
@@ -200,7 +242,13 @@ function rowList(root, context) {
     }
     return Promise.all(
       groups.slice(Math.floor(from / index.chunk)).map(async (group) => {
-        if (!group.filled) return group.near ? fill(group) : null;
+        group.age++;
+        if (!group.filled) {
+          group.events = null;
+          if (group.near) return fill(group);
+          keep();
+          return null;
+        }
         const mine = (group.filled = context.source.chunk(`turns-${group.place}`));
         await mine.then(
           (chunk) => group.filled === mine && refresh(group, chunk, from),
@@ -211,7 +259,7 @@ function rowList(root, context) {
   }
 
   function refresh(group, chunk, from) {
-    group.events = new Map(chunk.rows.map((row) => [row.row, row.events]));
+    group.events = eventsOf(chunk);
     group.element.style.removeProperty("min-height");
     rowsOf(group).forEach((row, inner) => {
       const place = group.place * index.chunk + inner;
@@ -225,6 +273,7 @@ function rowList(root, context) {
   }
 
   function close() {
+    printed();
     watcher.disconnect();
     holder.disconnect();
     moves.forEach((name) => removeEventListener(name, letGo, { capture: true }));
@@ -232,26 +281,13 @@ function rowList(root, context) {
 
   context.toggle = toggle;
   context.show = (image, blob) => {
+    if (!image.isConnected) return; // its row is far away by now
     const url = URL.createObjectURL(blob);
     image.src = url;
     const group = groups[Number(image.closest(".group")?.dataset.group)];
     if (group) urls.set(group, [...(urls.get(group) || []), url]);
   };
   begin();
+  keep();
   return { go, hold, toggle, all, grow, article: articleOf, current: () => current, moved: () => moved, close };
-}
-
-/* Brings a range to the middle of what scrolls around it. */
-function center(range) {
-  if (!range.startContainer.isConnected) return;
-  let scroller = range.startContainer.parentElement;
-  while (
-    scroller &&
-    !(scroller.scrollHeight > scroller.clientHeight && /auto|scroll/.test(getComputedStyle(scroller).overflowY))
-  ) {
-    scroller = scroller.parentElement;
-  }
-  const view = scroller ? scroller.getBoundingClientRect() : { top: 0, height: innerHeight };
-  const box = range.getBoundingClientRect();
-  (scroller || document.scrollingElement).scrollBy({ top: box.top - view.top - view.height / 2, behavior: "instant" });
 }

@@ -72,7 +72,7 @@ function shownText(element, name) {
   const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     const parent = node.parentElement;
-    if (parent.closest(`.sign, .unseen, .more, ${others}`)) continue;
+    if (parent.closest(`.sign, .ending, .unseen, .more, ${others}`)) continue;
     nodes.push(node);
     starts.push(text.length);
     if (parent.className === "gap") gap = text.length;
