@@ -198,6 +198,9 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("The angles", without("files/angles.csv")),
         ("The film", cut("files/pendulum.mp4", 0.95)),
         ("The film", replaced("files/pendulum.mp4", b"avc1\0", b"mp4v\0")),
+        ("The film", replaced("files/pendulum.mp4", b"\x67\x64\0\x1f\xac", b"\x67\xf4\0\x1f\x91")),  # 4:4:4
+        ("The film", replaced("files/pendulum.mp4", b"\x67\x64\0\x1f\xac", b"\x67\x6e\0\x1f\xa6")),  # 10 bits
+        ("The film", replaced("files/pendulum.mp4", b"\x67\x64\0\x1f\xac", b"\x67\x64\0\x1f\xbc")),  # 4:2:2
         ("It plays", replaced("files/pendulum.mp4", b"avc1\0", b"mp4v\0")),
         ("The answer", holding("answer.txt", "2.5")),
     ],
