@@ -58,6 +58,17 @@ def silenced(name: str) -> Spoil:
     return spoil
 
 
+def sounding(name: str, sample: Callable[[int], int]) -> Spoil:
+    """All samples of a sound are others, by their number."""
+
+    def spoil(run: Path) -> None:
+        content = (run / name).read_bytes()
+        samples = (sample(number).to_bytes(2, "little", signed=True) for number in range((len(content) - 44) // 2))
+        _write(run / name, content[:44] + b"".join(samples))
+
+    return spoil
+
+
 def valued(name: str, key: str, value: Any) -> Spoil:
     """A JSON object has another value."""
     return lambda run: _write(run / name, json.dumps(json.loads((run / name).read_text()) | {key: value}).encode())
@@ -79,6 +90,8 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("Hazard ratio", valued("files/results.json", "hazard_ratio", float("nan"))),
         ("A picture", cut("files/survival.png", 0.7)),
         ("The answer", changed("answer.txt", r"0\.57", "0.58")),
+        ("The answer", changed("answer.txt", r"0\.57(.*)0\.41", r"0.41\g<1>0.57")),
+        ("The answer", changed("answer.txt", r"(?s)months(.*)months", r"years\1years")),
     ],
     "chemistry": [
         ("Formulas", changed("files/properties.csv", "C9H8O4", "C9H10O4")),
@@ -95,6 +108,7 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("Rule 1", changed("answer.txt", r"water", "waters")),
         ("Rule 1", changed("answer.txt", r"this old", "thisold")),
         ("Rule 1", holding("answer.txt", "Only one line.\n")),
+        ("Rule 1", changed("answer.txt", r"\n", "\u2028")),
         ("Rule 2", changed("answer.txt", r"family", "lost")),
         ("Rule 3", changed("answer.txt", r"water", "petal")),
         ("Rule 3", changed("answer.txt", r"lighthouse", "Lighthouse")),
@@ -103,6 +117,7 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("Rule 6", changed("answer.txt", r"^In", "To")),
         ("At least 20", changed("files/candidates.txt", r"lighthouse", "lighthouses")),
         ("At least 20", changed("answer.txt", r"hundred", "thousand")),
+        ("At least 20", changed("files/candidates.txt", r"\.\n(?=.)", ".\v")),
         ("At least 20", cut("files/candidates.txt", 0.3)),
     ],
     "long-context": [
@@ -132,11 +147,16 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
     "music": [
         ("A MIDI file", replaced("files/piece.mid", b"\xff\x51\x03\x09\x89\x68", b"\xff\x51\x03\x09\x27\xc0")),  # 100
         ("A MIDI file", cut("files/piece.mid", 0.9)),
+        ("A MIDI file", replaced("files/piece.mid", b"\x91\x2d\x50", b"\x91\x2d\x01")),  # as soft as can be
+        ("A MIDI file", replaced("files/piece.mid", b"\x87\x40\x82\x2d\0\0", b"\0\x82\x2d\0\x87\x40")),
         ("The melody", replaced("files/piece.mid", b"\x90\x45\x50", b"\x90\x46\x50")),  # its first note
         ("The chords", replaced("files/piece.mid", b"\x91\x2d\x50", b"\x91\x2e\x50")),
         ("The bass", replaced("files/piece.mid", b"\x92\x2d\x50", b"\x92\x39\x50")),
         ("The sound", cut("files/piece.wav", 0.9)),
         ("The sound", silenced("files/piece.wav")),
+        ("The sound", sounding("files/piece.wav", lambda number: 1000)),
+        ("On the first beats", sounding("files/piece.wav", lambda number: number * 7919 % 4001 - 2000)),  # noise
+        ("On the first beats", sounding("files/piece.wav", lambda number: 8000 if number // 22 % 2 else -8000)),
         ("The sound", without("files/piece.wav")),
         ("The answer", holding("answer.txt", "41")),
     ],
