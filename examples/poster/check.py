@@ -27,7 +27,8 @@ ALLOWED = SHAPES | {
     "svg", "g", "text", "tspan", "title", "desc", "defs", "linearGradient", "radialGradient", "stop", "clipPath",
 }  # fmt: skip
 Placed = tuple[Xml.Element, dict[str, str], tuple[float, float]]  # an element, its style, how far it is moved
-NARROW = 0.5  # of the font size: the mean width of a letter, so that what surely overlaps is seen
+NARROW = 0.4  # of the font size: the mean width of a letter in narrow fonts, so that what surely overlaps is seen
+MOST, MOST_TEXTS = 20_000, 500  # elements, and those of texts: each text is compared with each other one
 WIDTH, HEIGHT, DOTS = 1754, 2480, 150
 
 
@@ -63,6 +64,10 @@ def svg(run: Path) -> Xml.Element:
     except Xml.ParseError as error:
         raise Wrong(f"poster.svg is no XML: {error}") from None
     need(root.tag == f"{SPACE}svg", "poster.svg is no SVG")
+    every = [element.tag for element in root.iter()]
+    of_texts = every.count(f"{SPACE}text") + every.count(f"{SPACE}tspan")
+    need(len(every) <= MOST, f"poster.svg has {len(every):,} elements, more than {MOST:,}")
+    need(of_texts <= MOST_TEXTS, f"poster.svg has {of_texts:,} texts and parts of them, more than {MOST_TEXTS}")
     return root
 
 
@@ -126,8 +131,8 @@ def texts(run: Path) -> list[Text]:
             continue
         need(element not in drawn_elsewhere, "a text is in <defs> or <clipPath>, where it is not drawn")
         x, y = (number(element.get(name, "0"), f"{name} of a text") for name in ("x", "y"))
-        boxes, said = [], []
-        lines = [(x, y, style, element.text or "")]
+        boxes, said = [], element.text or ""
+        lines = [(x, y, style, said)]
         for part in element:
             own = styled(part, style)
             x = number(part.get("x"), "x of a tspan") if part.get("x") else x
@@ -136,6 +141,8 @@ def texts(run: Path) -> list[Text]:
             dy = part.get("dy", "0")
             y += number(dy, "dy") * (size if dy.endswith("em") else 1)
             lines += [(x, y, own, part.text or ""), (x, y, style, part.tail or "")]
+            said += " " * any(part.get(name) for name in ("x", "y", "dy"))  # a new line
+            said += (part.text or "") + (part.tail or "")
         for at, base, own, line in lines:
             if words := " ".join(line.split()):
                 hidden = own.get("display") == "none" or own.get("visibility") in ("hidden", "collapse")
@@ -146,14 +153,13 @@ def texts(run: Path) -> list[Text]:
                 box = Box(left + right, base - 0.7 * size + down, left + width + right, base + down)
                 strength = share(own, "opacity") * share(own, "fill-opacity")
                 boxes.append((size, (own.get("fill", "black"), strength), box))
-                said.append(words)
         need(boxes, "a text is empty")
         whole = Box(
             min(box.left for *_, box in boxes), min(box.top for *_, box in boxes),
             max(box.right for *_, box in boxes), max(box.bottom for *_, box in boxes),
         )  # fmt: skip
         fills = frozenset(fill for _, fill, _ in boxes)
-        found.append(Text(" ".join(said), min(size for size, *_ in boxes), fills, whole))
+        found.append(Text(" ".join(said.split()), min(size for size, *_ in boxes), fills, whole))
     return found
 
 

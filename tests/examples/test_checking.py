@@ -1,5 +1,6 @@
 """What a model left is hostile to a checker too: it is said to be wrong, in one harmless line, whatever it is."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -74,9 +75,7 @@ def test_tables_that_are_no_tables(run: Path, content: str) -> None:
         (b"GIF89a", "no PNG"),
         (picture(1000, 700, bytes(10))[:-20] + bytes(20), "damaged"),
     ],
-    ids=[
-        "empty", "short", "narrow", "endless", "seven bits", "many parts", "bomb", "wide", "headless", "gif", "damaged",
-    ],  # fmt: skip
+    ids="empty short narrow endless seven-bits many-parts bomb wide headless gif damaged".split(),
 )
 def test_pictures_that_are_no_pictures(run: Path, content: bytes, why: str) -> None:
     (run / "files/tunnelling.png").write_bytes(content)
@@ -87,6 +86,21 @@ def test_an_interlaced_picture_is_read(run: Path) -> None:
     rows = 88 * 126 + 88 * 126 + 87 * 251 + 175 * 251 + 175 * 501 + 350 * 501 + 350 * 1001
     (run / "files/tunnelling.png").write_bytes(picture(1000, 700, bytes(rows), b"\x08\x00\x00\x00\x01"))
     assert "rows of tunnelling.png differ" in lines("physics", run)[-1]
+
+
+def test_a_text_in_parts_is_one_text(run: Path) -> None:
+    given = json.loads((EXAMPLES / "poster/documents/texts.json").read_text())
+    weekday, comma, day = given.pop("date").partition(",")
+    parts = [f"<tspan>{weekday}</tspan>{comma}{day}", *given.pop("programme"), *given.values()]
+    texts = "".join(f'<text font-size="9">{part}</text>' for part in parts)
+    (run / "files/poster.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg">{texts}</svg>')
+    assert lines("poster", run)[1].startswith("ok")
+
+
+@pytest.mark.parametrize("many", ["<text>a</text>", "<g/>"])
+def test_a_poster_of_too_many_parts_is_not_measured(run: Path, many: str) -> None:
+    (run / "files/poster.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg">{many * 30_000}</svg>')
+    assert "30,00" in lines("poster", run)[0]
 
 
 def test_what_a_terminal_would_obey_and_what_is_endless_is_not_shown(run: Path) -> None:
