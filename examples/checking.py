@@ -9,11 +9,16 @@ import struct
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 Criterion = Callable[[Path], str]
 
 LARGEST = 64 << 20  # bytes: no artefact of an example is near it
+MOST_CHUNKS = 20_000  # of a PNG
+VALUES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by the colours of a PNG
+# Where the seven passes of an interlaced PNG begin, and in what steps they go: x, y, x, y.
+ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 # What reading an artefact raises that is not in its form.
 UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, csv.Error, struct.error, zlib.error)
 
@@ -77,18 +82,23 @@ def text(run: Path, name: str) -> str:
 def png(content: bytes) -> tuple[int, int, int]:
     """Width, height and number of different rows of a PNG. Raises Wrong where it is none or damaged."""
     need(content.startswith(b"\x89PNG\r\n\x1a\n"), "it is no PNG picture")
-    width = height = 0
-    packed = b""
-    for kind, body in _chunks(content):
-        if kind == b"IHDR":
-            width, height = struct.unpack(">II", body[:8])
-        elif kind == b"IDAT":
-            packed += body
+    chunks = list(islice(_chunks(content), MOST_CHUNKS + 1))
+    need(len(chunks) <= MOST_CHUNKS, f"the picture is in more than {MOST_CHUNKS:,} parts")
+    header = dict(chunks[:1]).get(b"IHDR", bytes(13))
+    width, height, bits, colours, _, _, interlaced = struct.unpack(">IIBBBBB", header)
     need(0 < width <= 20_000 and 0 < height <= 20_000, f"the picture is {width} x {height}")
+    need(bits in (1, 2, 4, 8, 16) and colours in VALUES, f"the picture has {bits} bits of the colours {colours}")
+    need(chunks[-1][0] == b"IEND", "the picture is cut off")
+    packed = b"".join(body for kind, body in chunks if kind == b"IDAT")
     raw = zlib.decompressobj().decompress(packed, 4 * LARGEST)
-    length, rest = divmod(len(raw), height)
-    need(length and not rest, "the picture is cut off")
-    return width, height, len({raw[row * length : (row + 1) * length] for row in range(height)})
+    rows, at = [], 0
+    for left, top, across, down in ADAM7 if interlaced else [(0, 0, 1, 1)]:
+        columns, lines = len(range(left, width, across)), len(range(top, height, down))
+        length = 1 + (columns * bits * VALUES[colours] + 7) // 8  # the first byte says how the row is filtered
+        rows += [raw[at + row * length : at + (row + 1) * length] for row in range(lines)] if columns else []
+        at += lines * length if columns else 0
+    need(len(raw) == at, "the picture is cut off, or longer than it says")
+    return width, height, len(set(rows))
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -171,12 +171,16 @@ def plot(run: Path) -> str:
 def answer(run: Path) -> str:
     """The answer for a physician has the five numbers"""
     words = text(run, "answer.txt")
+    medians = [f"{right()[f'median_months_{arm}']:.1f}" for arm in ARMS]
+    ratios = [f"{right()[name]:.2f}" for name in ("hazard_ratio", "hazard_ratio_low", "hazard_ratio_high")]
     numbers = re.findall(r"\d+\.\d+", words)
-    wanted = [f"{right()[f'median_months_{arm}']:.1f}" for arm in ARMS]
-    wanted += [f"{right()[name]:.2f}" for name in ("hazard_ratio", "hazard_ratio_low", "hazard_ratio_high")]
-    missing = [number for number in wanted if number not in numbers]
+    missing = [number for number in (*medians, *ratios) if number not in numbers]
     need(not missing, f"answer.txt does not say {', '.join(missing)}")
-    return ", ".join(wanted)
+    need("month" in words.lower(), "answer.txt does not say that the medians are in months")
+    # However it is put, whoever reads on from the hazard ratio meets it first, then its interval.
+    order = [number for number in numbers if number in ratios]
+    need(order[:3] == ratios, f"answer.txt has {', '.join(order[:3])} for the hazard ratio and its interval")
+    return ", ".join((*medians, *ratios))
 
 
 if __name__ == "__main__":

@@ -28,9 +28,14 @@ def words(sentence: str) -> list[str]:
     return [word.removesuffix(",").lower() for word in found]
 
 
+def plain(run: Path, name: str) -> str:
+    """The text of a file; its lines may end as Windows ends them."""
+    return text(run, name).replace("\r\n", "\n")
+
+
 def sentences(content: str) -> list[str]:
     """The three sentences of a text. Raises Wrong where there are not three lines."""
-    lines = content.strip().splitlines()
+    lines = content.strip("\n").split("\n")  # str.splitlines() would also end them at marks that nobody sees
     need(len(lines) == len(THEMES), f"there are {len(lines)} lines in place of 3")
     return lines
 
@@ -89,7 +94,7 @@ def of_answer(rule: Callable[[list[str]], str]) -> Criterion:
     """The rule as a criterion of the answer."""
 
     def criterion(run: Path) -> str:
-        return rule(sentences(text(run, "answer.txt")))
+        return rule(sentences(plain(run, "answer.txt")))
 
     criterion.__doc__ = rule.__doc__
     return criterion
@@ -97,7 +102,7 @@ def of_answer(rule: Callable[[list[str]], str]) -> Criterion:
 
 def candidates(run: Path) -> str:
     """At least 20 candidates that meet all rules, the answer among them"""
-    texts = [part.strip("\n") for part in text(run, "files/candidates.txt").split("\n\n") if part.strip("\n")]
+    texts = [part.strip("\n") for part in plain(run, "files/candidates.txt").split("\n\n") if part.strip("\n")]
     need(len(set(texts)) == len(texts) >= CANDIDATES, f"there are {len(set(texts))} different ones of {len(texts)}")
     for number, candidate in enumerate(texts, 1):
         for rule in RULES:
@@ -105,7 +110,7 @@ def candidates(run: Path) -> str:
                 rule(sentences(candidate))
             except Wrong as why:
                 raise Wrong(f"candidate {number}: {why}") from None
-    need(text(run, "answer.txt").strip("\n") in texts, "the answer is not among them")
+    need(plain(run, "answer.txt").strip("\n") in texts, "the answer is not among them")
     return f"{len(texts)}"
 
 

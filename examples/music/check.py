@@ -5,10 +5,12 @@ python examples/music/check.py RUN_DIR
 
 import csv
 import io
+import math
 import sys
 import wave
 from array import array
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -24,6 +26,8 @@ BAR = TICKS * BEATS
 END = BARS * BAR
 SECONDS = BARS * BEATS * 60 / TEMPO
 RATE = 44_100
+SHORTEST, SOFTEST = TICKS // 16, 10  # ticks, velocity: what is less than a sixty-fourth, or hardly struck, is not heard
+PITCHES = range(48, 84)  # where the notes of a chord are looked for in the sound
 ROOTS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 TRACKS = ["melody", "chords", "bass"]
 
@@ -34,6 +38,7 @@ class Track:
 
     name: str = ""
     notes: list[tuple[int, int, int]] = field(default_factory=list)
+    softest: int = 127
     tempos: list[tuple[int, int]] = field(default_factory=list)  # time, microseconds of a quarter note
     metres: list[tuple[int, int, int]] = field(default_factory=list)  # time, numerator, denominator
     end: int | None = None
@@ -105,6 +110,7 @@ def _track(body: bytes) -> Track:
         at += 1 if kind in (0xC0, 0xD0) else 2
         if kind == 0x90 and value:
             sounding[key].append(now)
+            track.softest = min(track.softest, value)
         elif kind in (0x80, 0x90):
             need(sounding[key], f"track {track.name!r} ends a note that does not sound")
             track.notes.append((sounding[key].pop(0), now, key[1]))
@@ -134,15 +140,18 @@ def _named(run: Path, name: str) -> Track:
 def form(run: Path) -> str:
     """A MIDI file of 16 bars in 4/4 at 96 to the minute"""
     every = tracks(run)
-    tempos = [tempo for track in every for tempo in track.tempos]
-    need(tempos == [(0, 60_000_000 // TEMPO)], f"the tempos are {tempos}, not 625,000 µs a quarter note from the start")
-    metres = [metre for track in every for metre in track.metres]
-    need(metres == [(0, 4, 4)], f"the metres are {metres}, not 4/4 from the start")
+    tempos = {tempo for track in every for tempo in track.tempos}  # each track may say it
+    need(tempos == {(0, 60_000_000 // TEMPO)}, f"the tempos are {tempos}, not 625,000 µs a quarter note from the start")
+    metres = {metre for track in every for metre in track.metres}
+    need(metres == {(0, 4, 4)}, f"the metres are {metres}, not 4/4 from the start")
     for name in TRACKS:
         track = _named(run, name)
         last = max(end for _, end, _ in track.notes)
         need(last <= END, f"{name} sounds until tick {last}, and bar 16 ends at {END}")
         need(track.end == END, f"{name} ends at tick {track.end}, not at {END}")
+        short, at = min((end - start, start) for start, end, _ in track.notes)
+        need(short >= SHORTEST, f"{name} has a note of {short} ticks at tick {at}, which nobody hears")
+        need(track.softest >= SOFTEST, f"{name} has a note of velocity {track.softest}, which nobody hears")
     return f"{SECONDS:g} s"
 
 
@@ -181,8 +190,8 @@ def bass(run: Path) -> str:
     return f"{len(notes)} notes"
 
 
-def sound(run: Path) -> str:
-    """The sound has the right length, is heard in every bar, and is not clipped"""
+def heard(run: Path) -> tuple[Sequence[int], int]:
+    """The samples of the sound, and of how many channels they are."""
     try:
         with wave.open(io.BytesIO(data(run, "files/piece.wav"))) as file:
             form = (file.getsampwidth(), file.getframerate())
@@ -191,6 +200,12 @@ def sound(run: Path) -> str:
     except (wave.Error, EOFError) as error:
         raise ValueError(f"piece.wav: {error}") from None
     need(form == (2, RATE), f"piece.wav has {8 * form[0]} bit at {form[1]} Hz")
+    return samples, channels
+
+
+def sound(run: Path) -> str:
+    """The sound has the right length, is heard in every bar, and is not clipped"""
+    samples, channels = heard(run)
     length = len(samples) / channels / RATE
     need(abs(length - SECONDS) <= 0.1, f"piece.wav is {length:.2f} s long in place of {SECONDS:g}")
     loudest = max(map(abs, samples))
@@ -198,10 +213,35 @@ def sound(run: Path) -> str:
     need(clipped < 10, f"{clipped} samples are clipped")
     size = len(samples) // BARS
     for bar in range(BARS):
-        part = samples[bar * size : (bar + 1) * size]
-        level = (sum(sample * sample for sample in part[::7]) / len(part[::7])) ** 0.5
+        part = samples[bar * size : (bar + 1) * size : 7]
+        mean = sum(part) / len(part)  # a constant is not heard
+        level = (sum((sample - mean) ** 2 for sample in part) / len(part)) ** 0.5
         need(level > 300, f"bar {bar + 1} is not to be heard (level {level:.0f} of 32,767)")
     return f"{length:.2f} s, loudest {loudest / 32_768:.2f}"
+
+
+def agrees(run: Path) -> str:
+    """On the first beats one hears the notes of the chords in the sound"""
+    every, channels = heard(run)
+    samples, right = every[:: 4 * channels], 0  # a quarter of the samples will do, of one channel
+    for bar, chord in enumerate(chords()):
+        at = round((bar * BEATS * 60 / TEMPO + 0.05) * RATE / 4)  # once it has been struck
+        part = samples[at : at + round(0.3 * RATE / 4)]
+        powers = {pitch: power(part, 440 * 2 ** ((pitch - 69) / 12)) for pitch in PITCHES}
+        own = [value for pitch, value in powers.items() if pitch % 12 in {note % 12 for note in chord}]
+        other = [value for pitch, value in powers.items() if pitch % 12 not in {note % 12 for note in chord}]
+        right += sum(own) / len(own) > 2 * sum(other) / len(other)
+    need(right >= BARS * 3 // 4, f"only in {right} of {BARS} bars are they louder than others")
+    return f"{right} of {BARS} bars"
+
+
+def power(samples: Sequence[int], frequency: float) -> float:
+    """How strong a frequency is, by Goertzel's method."""
+    turn = 2 * math.cos(2 * math.pi * frequency / (RATE / 4))
+    one = two = 0.0
+    for sample in samples:
+        one, two = sample + turn * one - two, one
+    return one * one + two * two - turn * one * two
 
 
 def answer(run: Path) -> str:
@@ -212,4 +252,4 @@ def answer(run: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main([form, melody, harmony, bass, sound, answer]))
+    sys.exit(main([form, melody, harmony, bass, sound, agrees, answer]))

@@ -18,6 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from checking import Wrong, data, main, need, png, text
+from colours import contrast_of
 
 HERE = Path(__file__).parent
 SPACE = "{http://www.w3.org/2000/svg}"
@@ -26,8 +27,8 @@ ALLOWED = SHAPES | {
     "svg", "g", "text", "tspan", "title", "desc", "defs", "linearGradient", "radialGradient", "stop", "clipPath",
 }  # fmt: skip
 Placed = tuple[Xml.Element, dict[str, str], tuple[float, float]]  # an element, its style, how far it is moved
-NARROW = 0.5  # of the font size: the mean width of a letter, so that what surely overlaps is seen
-NAMES = {"white": "#ffffff", "black": "#000000"}
+NARROW = 0.4  # of the font size: the mean width of a letter in narrow fonts, so that what surely overlaps is seen
+MOST, MOST_TEXTS = 20_000, 500  # elements, and those of texts: each text is compared with each other one
 WIDTH, HEIGHT, DOTS = 1754, 2480, 150
 
 
@@ -49,7 +50,7 @@ class Box:
 class Text:
     said: str
     size: float
-    fill: str
+    fills: frozenset[tuple[str, float]]  # with their opacity
     box: Box
 
 
@@ -63,6 +64,10 @@ def svg(run: Path) -> Xml.Element:
     except Xml.ParseError as error:
         raise Wrong(f"poster.svg is no XML: {error}") from None
     need(root.tag == f"{SPACE}svg", "poster.svg is no SVG")
+    every = [element.tag for element in root.iter()]
+    of_texts = every.count(f"{SPACE}text") + every.count(f"{SPACE}tspan")
+    need(len(every) <= MOST, f"poster.svg has {len(every):,} elements, more than {MOST:,}")
+    need(of_texts <= MOST_TEXTS, f"poster.svg has {of_texts:,} texts and parts of them, more than {MOST_TEXTS}")
     return root
 
 
@@ -74,14 +79,22 @@ def page(run: Path) -> Box:
 
 def styled(element: Xml.Element, inherited: dict[str, str]) -> dict[str, str]:
     """The attributes that count here, own ones before those of parents."""
-    found = dict(inherited)
-    for name in ("font-size", "fill", "text-anchor"):
+    found = inherited | {"opacity": "1"}
+    for name in ("font-size", "fill", "text-anchor", "visibility", "display", "opacity", "fill-opacity"):
         if (value := element.get(name)) is not None:
             found[name] = value
     for rule in (element.get("style") or "").split(";"):
         name, colon, value = rule.partition(":")
         if colon:
             found[name.strip()] = value.strip()
+    # These two are not inherited: a child cannot be seen better than its parent.
+    found["opacity"] = str(share(found, "opacity") * share(inherited, "opacity"))
+    return found | ({"display": "none"} if inherited.get("display") == "none" else {})
+
+
+def share(style: dict[str, str], name: str) -> float:
+    found = number(style.get(name, "1"), name)
+    need(0 <= found <= 1, f"{name} is {style.get(name)!r}")
     return found
 
 
@@ -111,12 +124,15 @@ def number(value: str | None, what: str) -> float:
 def texts(run: Path) -> list[Text]:
     """Every text, lines of one `<text>` joined, with the box that it fills at least."""
     found = []
+    elsewhere = [hidden for name in ("defs", "clipPath") for hidden in svg(run).iter(f"{SPACE}{name}")]
+    drawn_elsewhere = {text for hidden in elsewhere for text in hidden.iter(f"{SPACE}text")}
     for element, style, (right, down) in walk(svg(run), {}, (0, 0)):
         if element.tag != f"{SPACE}text":
             continue
+        need(element not in drawn_elsewhere, "a text is in <defs> or <clipPath>, where it is not drawn")
         x, y = (number(element.get(name, "0"), f"{name} of a text") for name in ("x", "y"))
-        boxes, said = [], []
-        lines = [(x, y, style, element.text or "")]
+        boxes, said = [], element.text or ""
+        lines = [(x, y, style, said)]
         for part in element:
             own = styled(part, style)
             x = number(part.get("x"), "x of a tspan") if part.get("x") else x
@@ -125,20 +141,25 @@ def texts(run: Path) -> list[Text]:
             dy = part.get("dy", "0")
             y += number(dy, "dy") * (size if dy.endswith("em") else 1)
             lines += [(x, y, own, part.text or ""), (x, y, style, part.tail or "")]
+            said += " " * any(part.get(name) for name in ("x", "y", "dy"))  # a new line
+            said += (part.text or "") + (part.tail or "")
         for at, base, own, line in lines:
             if words := " ".join(line.split()):
+                hidden = own.get("display") == "none" or own.get("visibility") in ("hidden", "collapse")
+                need(not hidden, f"{words!r} is not to be seen")
                 size = number(own.get("font-size"), f"the font size of {words!r}")
                 width = NARROW * size * len(words)
                 left = at - {"middle": width / 2, "end": width}.get(own.get("text-anchor", "start"), 0)
                 box = Box(left + right, base - 0.7 * size + down, left + width + right, base + down)
-                boxes.append((size, own.get("fill", "black"), box))
-                said.append(words)
+                strength = share(own, "opacity") * share(own, "fill-opacity")
+                boxes.append((size, (own.get("fill", "black"), strength), box))
         need(boxes, "a text is empty")
         whole = Box(
             min(box.left for *_, box in boxes), min(box.top for *_, box in boxes),
             max(box.right for *_, box in boxes), max(box.bottom for *_, box in boxes),
         )  # fmt: skip
-        found.append(Text(" ".join(said), min(size for size, *_ in boxes), boxes[0][1], whole))
+        fills = frozenset(fill for _, fill, _ in boxes)
+        found.append(Text(" ".join(said.split()), min(size for size, *_ in boxes), fills, whole))
     return found
 
 
@@ -233,25 +254,11 @@ def contrast(run: Path) -> str:
     for one in texts(run):
         middle = ((one.box.left + one.box.right) / 2, (one.box.top + one.box.bottom) / 2)
         behind = [rect for rect in rects if rect.holds(*middle)][-1]
-        light, dark = sorted((luminance(one.fill), luminance(behind.fill)), reverse=True)
-        found = (light + 0.05) / (dark + 0.05)
-        need(found >= 4.5, f"{one.said!r} has {found:.1f}: {one.fill} on {behind.fill}")
-        least = min(least, found)
+        for fill, strength in one.fills:
+            found = contrast_of(fill, strength, behind.fill)
+            need(found >= 4.5, f"{one.said!r} has {found:.1f}: {fill} on {behind.fill}")
+            least = min(least, found)
     return f"{least:.1f} at least"
-
-
-def luminance(colour: str) -> float:
-    """Relative luminance as WCAG 2 defines it."""
-    code = NAMES.get(colour.lower(), colour.lower())
-    if re.fullmatch("#[0-9a-f]{3}", code):
-        code = "#" + "".join(2 * digit for digit in code[1:])
-    need(
-        re.fullmatch("#[0-9a-f]{6}", code),
-        f"the colour {colour!r} is not plain: #rrggbb is wanted for texts and behind them",
-    )
-    parts = [int(code[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def picture(run: Path) -> str:

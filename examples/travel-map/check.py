@@ -4,10 +4,12 @@ python examples/travel-map/check.py RUN_DIR
 """
 
 import csv
+import html
 import json
 import math
 import re
 import sys
+from collections import Counter
 from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -25,6 +27,31 @@ HOTEL = "Hotel Meridian"
 FIRST, LAST = 9 * 60, 18 * 60 + 30
 MOST_KM, LEAST_PLACES = 13, 13
 SPEED, DETOUR, EARTH = 4.5, 1.3, 6371
+NEAR = 30  # pixels: a route need not go through the middle of a point
+CLICKED, OPEN = "Ropewalk", (r"10", r"16|0?4")  # 10:00 to 16:00, however it is written
+SHAPES = "circle, ellipse, path, polygon, rect, use"  # what a point is made of, where a name may stand beside it
+# The middle of each point that one sees, and places along the lines of each day's route that one sees.
+SEEN = """([shapes, days]) => {
+    const seen = (part) => part.getClientRects().length &&
+        part.checkVisibility({checkOpacity: true, checkVisibilityCSS: true});
+    const points = {}, routes = {};
+    for (const mark of document.querySelectorAll("svg [data-place]")) {
+        const box = (mark.querySelector(shapes) ?? mark).getBoundingClientRect();
+        if (box.width && seen(mark)) points[mark.dataset.place] ??= [box.x + box.width / 2, box.y + box.height / 2];
+    }
+    for (const day of days) {
+        routes[day] = [];
+        for (const line of document.querySelectorAll(`svg [data-day="${day}"], svg [data-day="${day}"] *`)) {
+            if (!line.matches("path, line, polyline, polygon") || line.closest("defs") || !seen(line)) continue;
+            const onScreen = line.getScreenCTM(), length = line.getTotalLength();
+            for (let part = 0; length && part <= 500; part++) {
+                const place = line.getPointAtLength(length * part / 500).matrixTransform(onScreen);
+                routes[day].push([place.x, place.y]);
+            }
+        }
+    }
+    return {points, routes};
+}"""
 
 
 @cache
@@ -140,17 +167,16 @@ def distances(run: Path) -> str:
 
 
 class _Marks(HTMLParser):
-    """What the map marks, and what leads outside."""
+    """What leads outside, and whether the page is made for small screens too."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.marked: dict[str, set[str]] = {"data-place": set(), "data-day": set()}
         self.outside: list[str] = []
+        self.small = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.small = self.small or (tag == "meta" and ("name", "viewport") in attrs)
         for name, value in attrs:
-            if name in self.marked and value:
-                self.marked[name].add(value)
             if (
                 name in ("src", "href", "xlink:href", "srcset", "action")
                 and value
@@ -169,10 +195,11 @@ def marks(run: Path) -> str:
         not re.search(r"@import|url\(\s*['\"]?https?:|\bfetch\(|XMLHttpRequest|import\(", content),
         "it fetches something",
     )
-    missing = sorted(set(places()) - found.marked["data-place"])
+    # Its script may draw them: what is drawn is seen in the browser only.
+    named = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), content).replace("\\", "")
+    missing = sorted(name for name in [*places(), *WEEKDAYS] if name not in html.unescape(named))
     need(not missing, f"{', '.join(missing)} are not on it")
-    need(set(WEEKDAYS) <= found.marked["data-day"], "it has not a route for each day")
-    need("<svg" in content and 'name="viewport"' in content, "it has no SVG, or nothing for small screens")
+    need("svg" in content and found.small, "it has no SVG, or nothing for small screens")
     return f"{len(content):,} characters"
 
 
@@ -183,37 +210,71 @@ def works(run: Path) -> str:
             before(run)
     except (Wrong, *UNREADABLE):
         raise Wrong("not tried, since something above is wrong") from None
-    return tried(run / "files" / "map.html", _use)
+    return tried(run / "files" / "map.html", lambda page: _use(page, days(run)))
 
 
-def _use(page: Any) -> str:
-    at = {}
-    for name in places():
-        box = page.locator(f'[data-place="{name}"]').first.bounding_box()
-        need(box, f"{name} is not to be seen")
-        at[name] = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+def _use(page: Any, plan: list[dict[str, Any]]) -> str:
+    page.set_default_timeout(10_000)
+    at = page.evaluate(SEEN, [SHAPES, WEEKDAYS])["points"]
     for name, place in places().items():
+        need(name in at, f"{name} is not to be seen")
         for other, there in places().items():
+            need(other in at, f"{other} is not to be seen")
             north = float(place["lat"]) - float(there["lat"])
             east = float(place["lon"]) - float(there["lon"])
             need(north < 0.002 or at[name][1] < at[other][1], f"{name} is not north of {other}")
             need(east < 0.003 or at[name][0] > at[other][0], f"{name} is not east of {other}")
-    for day in WEEKDAYS:
-        page.get_by_role("button", name=re.compile(day, re.IGNORECASE)).first.click()
-        shown = {other: page.locator(f'[data-day="{other}"]').first.is_visible() for other in WEEKDAYS}
-        need(
-            shown == {other: other == day for other in WEEKDAYS},
-            f"after the button {day} one sees {[other for other, yes in shown.items() if yes]}",
-        )
-    page.locator('[data-place="Ropewalk"]').first.click()
-    need("10:00" in page.inner_text("body"), "a click on Ropewalk does not show when it is open")
+    for day in plan:
+        seen = _alone(page, day["weekday"])
+        _goes_by(day, plan, seen["routes"][day["weekday"]], at | seen["points"])  # a place may be hidden now
+    _alone(page, next(day["weekday"] for day in plan if any(stop["place"] == CLICKED for stop in day["stops"])))
+    _tells(page)
     return "in Chromium"
+
+
+def _alone(page: Any, day: str) -> dict[str, Any]:
+    """What one sees after a click on the button of a day, which must be the route of that day alone."""
+    page.get_by_role("button", name=re.compile(day, re.IGNORECASE)).first.click()
+    shown: list[str] = []
+    for _ in range(10):  # what fades away takes a moment
+        seen: dict[str, Any] = page.evaluate(SEEN, [SHAPES, WEEKDAYS])
+        shown = [other for other in WEEKDAYS if seen["routes"][other]]
+        if shown == [day]:
+            return seen
+        page.wait_for_timeout(200)
+    raise Wrong(f"after the button {day} one sees the routes of {shown}")
+
+
+def _goes_by(day: dict[str, Any], plan: list[dict[str, Any]], route: list[Any], points: dict[str, Any]) -> None:
+    """Raises Wrong where a day's route is not that of its stops."""
+    by = {name for name, point in points.items() if any(math.dist(point, place) < NEAR for place in route)}
+    for name in (HOTEL, *(stop["place"] for stop in day["stops"])):
+        need(name in by, f"the route of {day['weekday']} does not go by {name}")
+    every = {stop["place"] for other in plan for stop in other["stops"]}
+    need(not every <= by, f"the route of {day['weekday']} goes by the stops of all days")
+
+
+def _tells(page: Any) -> None:
+    """Raises Wrong where a click on a point does not bring what was not there before: the name and both hours."""
+    before = Counter(page.inner_text("body").splitlines())
+    point = page.locator(f'svg [data-place="{CLICKED}"]').first
+    shape = point.locator(SHAPES).first
+    (shape if shape.count() else point).click(force=True)  # as a user does: what lies over it gets the click
+    page.wait_for_timeout(500)
+    told = "\n".join(Counter(page.inner_text("body").splitlines()) - before)
+    need(CLICKED in told, f"a click on {CLICKED} does not show its name")
+    need(
+        all(re.search(rf"(?<!\d)(?:{hour})(?!\d)", told) for hour in OPEN),
+        f"a click on {CLICKED} does not show when it is open",
+    )
 
 
 def answer(run: Path) -> str:
     """The answer is the sum of the kilometres"""
     right = sum(length(day) for day in days(run))
-    given = float(text(run, "answer.txt").strip())
+    numbers = re.findall(r"\d+(?:\.\d+)?", text(run, "answer.txt"))
+    need(len(numbers) == 1, f"answer.txt has {len(numbers)} numbers in place of one")
+    given = float(numbers[0])
     need(abs(given - right) <= 0.05, f"it is {given}, and should be {right:.2f}")
     return f"{given:.2f} km"
 

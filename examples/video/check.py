@@ -23,6 +23,8 @@ G = 9.81
 STEPS = 400  # of the integration, a frame
 START = (1.2, 1.6, 0.0, 0.0)
 PARENTS = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
+ENTRY = 8 + 86  # of a stsd box: where the boxes within its only entry begin, after what every picture's entry has
+ALWAYS_420, HIGH = (66, 77), 100  # profiles of H.264 that every browser plays; all have 8 bits
 
 
 def slope(state: tuple[float, ...]) -> tuple[float, ...]:
@@ -86,6 +88,26 @@ def film(run: Path) -> dict[str, bytes]:
     return {name.rsplit("/", 1)[1]: body for name, body in every}
 
 
+def profile(entry: bytes) -> tuple[int, int]:
+    """Profile and chroma format (1 is 4:2:0) of an avc1 entry, as the first parameter set says. See H.264, 7.3.2.1."""
+    settings = dict(boxes(entry, ENTRY, len(entry))).get("/avcC", b"")
+    need(len(settings) > 12 and settings[5] & 31, "pendulum.mp4 does not say how its pictures are encoded")
+    number = settings[9]
+    if number in ALWAYS_420:
+        return number, 1
+    bits = iter(f"{int.from_bytes(settings[12:24], 'big'):096b}")
+    _, chroma = golomb(bits), golomb(bits)  # the first is the number of the parameter set
+    return number, chroma
+
+
+def golomb(bits: Iterator[str]) -> int:
+    """The next number in Exp-Golomb code: as many bits follow the first 1 as zeros came before it."""
+    zeros = 0
+    while next(bits, "1") == "0":
+        zeros += 1
+    return int("1" + "".join(next(bits, "0") for _ in range(zeros)), 2) - 1
+
+
 def angles(run: Path) -> str:
     """The angles are right to 1e-4 in every frame"""
     lines = [line for line in csv.reader(text(run, "files/angles.csv").splitlines()) if line]
@@ -103,9 +125,12 @@ def angles(run: Path) -> str:
 
 
 def container(run: Path) -> str:
-    """The film has 288 frames of 960 x 540 in 12 seconds, as H.264"""
+    """The film has 288 frames of 960 x 540 in 12 seconds, as H.264 in 4:2:0"""
     parts = film(run)
-    need(parts.get("stsd", b"")[12:16] in (b"avc1", b"avc3"), "pendulum.mp4 is no H.264")
+    need(parts.get("stsd", b"")[12:16] == b"avc1", "pendulum.mp4 is no H.264")
+    number, chroma = profile(parts["stsd"])
+    need(number in (*ALWAYS_420, HIGH), f"not every browser plays H.264 of the profile {number}")
+    need(chroma == 1, f"its colours are not in 4:2:0, but of the chroma format {chroma}")
     width, height = (number >> 16 for number in struct.unpack(">II", parts["tkhd"][-8:]))
     need((width, height) == (WIDTH, HEIGHT), f"the film is {width} x {height}")
     at = 20 if parts["mdhd"][0] else 12
@@ -131,18 +156,21 @@ def _play(page: Any) -> str:
     found = page.evaluate(
         """async () => {
             const film = document.querySelector("video"), canvas = document.querySelector("canvas");
-            const wait = (name) => new Promise((done, fail) => {
+            const within = (start) => new Promise((done, fail) => {
                 if (film.error) fail(new Error("the film cannot be played")); // its event is over
-                film.addEventListener(name, done, {once: true});
                 film.addEventListener("error", () => fail(new Error("the film cannot be played")), {once: true});
                 setTimeout(() => fail(new Error("nothing came of the film in 60 s")), 60000);
+                start(done);
             });
-            if (film.readyState < 2) await wait("loadeddata");
+            if (film.readyState < 2) await within((done) => film.addEventListener("loadeddata", done, {once: true}));
             const pictures = [];
             for (const time of [0.5, 3, 6, 11.5]) {
-                const there = wait("seeked");
-                film.currentTime = time;
-                await there;
+                await within((done) => { // "seeked" comes before the frame is there to be drawn
+                    const look = (_, shown) =>
+                        Math.abs(shown.mediaTime - time) < 0.1 ? done() : film.requestVideoFrameCallback(look);
+                    film.requestVideoFrameCallback(look);
+                    film.currentTime = time;
+                });
                 const brush = canvas.getContext("2d");
                 brush.drawImage(film, 0, 0, 96, 54);
                 pictures.push(Array.from(brush.getImageData(0, 0, 96, 54).data).join());

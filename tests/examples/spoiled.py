@@ -58,6 +58,17 @@ def silenced(name: str) -> Spoil:
     return spoil
 
 
+def sounding(name: str, sample: Callable[[int], int]) -> Spoil:
+    """All samples of a sound are others, by their number."""
+
+    def spoil(run: Path) -> None:
+        content = (run / name).read_bytes()
+        samples = (sample(number).to_bytes(2, "little", signed=True) for number in range((len(content) - 44) // 2))
+        _write(run / name, content[:44] + b"".join(samples))
+
+    return spoil
+
+
 def valued(name: str, key: str, value: Any) -> Spoil:
     """A JSON object has another value."""
     return lambda run: _write(run / name, json.dumps(json.loads((run / name).read_text()) | {key: value}).encode())
@@ -79,6 +90,8 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("Hazard ratio", valued("files/results.json", "hazard_ratio", float("nan"))),
         ("A picture", cut("files/survival.png", 0.7)),
         ("The answer", changed("answer.txt", r"0\.57", "0.58")),
+        ("The answer", changed("answer.txt", r"0\.57(.*)0\.41", r"0.41\g<1>0.57")),
+        ("The answer", changed("answer.txt", r"(?s)months(.*)months", r"years\1years")),
     ],
     "chemistry": [
         ("Formulas", changed("files/properties.csv", "C9H8O4", "C9H10O4")),
@@ -95,6 +108,7 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("Rule 1", changed("answer.txt", r"water", "waters")),
         ("Rule 1", changed("answer.txt", r"this old", "thisold")),
         ("Rule 1", holding("answer.txt", "Only one line.\n")),
+        ("Rule 1", changed("answer.txt", r"\n", "\u2028")),
         ("Rule 2", changed("answer.txt", r"family", "lost")),
         ("Rule 3", changed("answer.txt", r"water", "petal")),
         ("Rule 3", changed("answer.txt", r"lighthouse", "Lighthouse")),
@@ -103,6 +117,7 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("Rule 6", changed("answer.txt", r"^In", "To")),
         ("At least 20", changed("files/candidates.txt", r"lighthouse", "lighthouses")),
         ("At least 20", changed("answer.txt", r"hundred", "thousand")),
+        ("At least 20", changed("files/candidates.txt", r"\.\n(?=.)", ".\v")),
         ("At least 20", cut("files/candidates.txt", 0.3)),
     ],
     "long-context": [
@@ -132,11 +147,16 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
     "music": [
         ("A MIDI file", replaced("files/piece.mid", b"\xff\x51\x03\x09\x89\x68", b"\xff\x51\x03\x09\x27\xc0")),  # 100
         ("A MIDI file", cut("files/piece.mid", 0.9)),
+        ("A MIDI file", replaced("files/piece.mid", b"\x91\x2d\x50", b"\x91\x2d\x01")),  # as soft as can be
+        ("A MIDI file", replaced("files/piece.mid", b"\x87\x40\x82\x2d\0\0", b"\0\x82\x2d\0\x87\x40")),
         ("The melody", replaced("files/piece.mid", b"\x90\x45\x50", b"\x90\x46\x50")),  # its first note
         ("The chords", replaced("files/piece.mid", b"\x91\x2d\x50", b"\x91\x2e\x50")),
         ("The bass", replaced("files/piece.mid", b"\x92\x2d\x50", b"\x92\x39\x50")),
         ("The sound", cut("files/piece.wav", 0.9)),
         ("The sound", silenced("files/piece.wav")),
+        ("The sound", sounding("files/piece.wav", lambda number: 1000)),
+        ("On the first beats", sounding("files/piece.wav", lambda number: number * 7919 % 4001 - 2000)),  # noise
+        ("On the first beats", sounding("files/piece.wav", lambda number: 8000 if number // 22 % 2 else -8000)),
         ("The sound", without("files/piece.wav")),
         ("The answer", holding("answer.txt", "41")),
     ],
@@ -159,6 +179,19 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("An upright", changed("files/poster.svg", "</svg>", "<style>text { fill: red }</style></svg>")),
         ("An upright", changed("files/poster.svg", "</svg>", "<circle fill='url(http://192.0.2.1/x)'/></svg>")),
         ("Every text", changed("files/poster.svg", "12 September", "13 September")),
+        ("Every text stands", changed("files/poster.svg", "<text ", '<text visibility="hidden" ')),
+        ("Every text stands", changed("files/poster.svg", "<text ", '<text style="display: none" ')),
+        ("Every text has", changed("files/poster.svg", "<text ", '<text opacity="0" ')),
+        ("Every text has", changed("files/poster.svg", r"(<text.*</text>)", r'<g opacity="0.2">\1</g>')),
+        ("Every text stands", changed("files/poster.svg", r"(<text.*</text>)", r"<defs>\1</defs>")),
+        (
+            "Every text has",
+            changed(
+                "files/poster.svg",
+                ">Night of the Tide Mills<",
+                '>Night <tspan fill="#10203a">of the Tide Mills</tspan><',
+            ),
+        ),
         ("The title", changed("files/poster.svg", 'font-size="20"', 'font-size="14"')),
         ("Texts keep", changed("files/poster.svg", 'y="314"', 'y="296"')),
         ("Texts keep", changed("files/poster.svg", 'x="18"', 'x="180"')),
@@ -186,10 +219,17 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
             "The map",
             changed("files/map.html", "</body>|</html>", "<script src='http://192.0.2.1/x.js'></script></html>"),
         ),
-        ("The map", changed("files/map.html", 'data-place="Tide Pools"', 'data-place="Tide"')),
+        ("The map", changed("files/map.html", 'name="viewport"', 'name="view"')),
+        ("It opens", changed("files/map.html", 'data-place="Tide Pools"', 'data-place="Tide"')),
         ("It opens", changed("files/map.html", "<script>", "<script>nothing.at.all();")),
         ("It opens", changed("files/map.html", r'(data-place="Lighthouse" cx="[^"]*" cy=")[^"]*', r"\g<1>600")),
         ("It opens", changed("files/map.html", r"part.style.display = [^;]*;", "0;")),
+        ("It opens", changed("files/map.html", r'<g data-day="monday"><polyline[^>]*>', '<g data-day="monday">')),
+        ("It opens", changed("files/map.html", r'<g data-day="sunday"', '<g data-route="sunday"')),
+        ("It opens", changed("files/map.html", r'(<g data-day="monday"><polyline points=")[^"]*', r"\1 10,10 50,50")),
+        ("It opens", changed("files/map.html", r'point.addEventListener\("click", tell\);', "")),
+        ("It opens", changed("files/map.html", r'point.dataset.place \+ ": " \+', "")),
+        ("It opens", changed("files/map.html", '"10:00 to 16:00, closed on Mondays", "Town', '"at ten", "Town')),
         ("The answer", holding("answer.txt", "12.00")),
     ],
     "video": [
@@ -198,6 +238,9 @@ SPOILED: dict[str, list[tuple[str, Spoil]]] = {
         ("The angles", without("files/angles.csv")),
         ("The film", cut("files/pendulum.mp4", 0.95)),
         ("The film", replaced("files/pendulum.mp4", b"avc1\0", b"mp4v\0")),
+        ("The film", replaced("files/pendulum.mp4", b"\x67\x64\0\x1f\xac", b"\x67\xf4\0\x1f\x91")),  # 4:4:4
+        ("The film", replaced("files/pendulum.mp4", b"\x67\x64\0\x1f\xac", b"\x67\x6e\0\x1f\xa6")),  # 10 bits
+        ("The film", replaced("files/pendulum.mp4", b"\x67\x64\0\x1f\xac", b"\x67\x64\0\x1f\xbc")),  # 4:2:2
         ("It plays", replaced("files/pendulum.mp4", b"avc1\0", b"mp4v\0")),
         ("The answer", holding("answer.txt", "2.5")),
     ],

@@ -1,5 +1,6 @@
 """What a model left is hostile to a checker too: it is said to be wrong, in one harmless line, whatever it is."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -23,8 +24,8 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
 
 
-def picture(width: int, height: int, rows: bytes) -> bytes:
-    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x00\x00\x00\x00"
+def picture(width: int, height: int, rows: bytes, kind: bytes = b"\x08\x00\x00\x00\x00") -> bytes:
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + kind
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
 
 
@@ -64,17 +65,42 @@ def test_tables_that_are_no_tables(run: Path, content: str) -> None:
     [
         (picture(1000, 700, bytes(700 * 1001)), "only 1 of the 700 rows"),
         (picture(1000, 700, b"short"), "cut off"),
+        (picture(1000, 700, b"".join(row.to_bytes(2, "big") for row in range(700))), "cut off"),
+        (picture(1000, 700, bytes(700 * 1001))[:-12], "cut off"),
+        (picture(1000, 700, bytes(700 * 1001), b"\x07\x00\x00\x00\x00"), "7 bits"),
+        (picture(1000, 700, b"")[:-12] + chunk(b"IDAT", b"x") * 100_000, "more than 20,000 parts"),
         (picture(1000, 700, bytes(258 << 20)), "cut off"),  # a small file that would fill the memory
         (picture(60_000, 700, b""), "60000 x 700"),
         (b"\x89PNG\r\n\x1a\n" + chunk(b"IDAT", b"no zlib"), "0 x 0"),
         (b"GIF89a", "no PNG"),
         (picture(1000, 700, bytes(10))[:-20] + bytes(20), "damaged"),
     ],
-    ids=["empty", "short", "bomb", "wide", "headless", "gif", "damaged"],
+    ids="empty short narrow endless seven-bits many-parts bomb wide headless gif damaged".split(),
 )
 def test_pictures_that_are_no_pictures(run: Path, content: bytes, why: str) -> None:
     (run / "files/tunnelling.png").write_bytes(content)
     assert why in lines("physics", run)[-1]
+
+
+def test_an_interlaced_picture_is_read(run: Path) -> None:
+    rows = 88 * 126 + 88 * 126 + 87 * 251 + 175 * 251 + 175 * 501 + 350 * 501 + 350 * 1001
+    (run / "files/tunnelling.png").write_bytes(picture(1000, 700, bytes(rows), b"\x08\x00\x00\x00\x01"))
+    assert "rows of tunnelling.png differ" in lines("physics", run)[-1]
+
+
+def test_a_text_in_parts_is_one_text(run: Path) -> None:
+    given = json.loads((EXAMPLES / "poster/documents/texts.json").read_text())
+    weekday, comma, day = given.pop("date").partition(",")
+    parts = [f"<tspan>{weekday}</tspan>{comma}{day}", *given.pop("programme"), *given.values()]
+    texts = "".join(f'<text font-size="9">{part}</text>' for part in parts)
+    (run / "files/poster.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg">{texts}</svg>')
+    assert lines("poster", run)[1].startswith("ok")
+
+
+@pytest.mark.parametrize("many", ["<text>a</text>", "<g/>"])
+def test_a_poster_of_too_many_parts_is_not_measured(run: Path, many: str) -> None:
+    (run / "files/poster.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg">{many * 30_000}</svg>')
+    assert "30,00" in lines("poster", run)[0]
 
 
 def test_what_a_terminal_would_obey_and_what_is_endless_is_not_shown(run: Path) -> None:
