@@ -5,6 +5,7 @@ below it are no part of it; `x = 1, y = 2`, `1 and 2`, `[0, 1)` and a display ov
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from workroom.bench.graders.statement import ANSWER, concluded, unescaped
@@ -73,6 +74,7 @@ _RELATION = re.compile(r"[=<>≤≥≈≠~∈]|\\(?:[lg]eq?|[lg]t|neq?|approx|in
 _EXPRESSION, _EXPLANATION = "9", "\0"  # what stands for them in a masked text
 
 
+@lru_cache(maxsize=1)  # whoever compares asks more than once
 def own(answer: str) -> str | None:
     """What is stated; nothing where that is a bound or a range; None where it cannot be told from the rest."""
     text, whole = concluded(answer), unescaped(answer).strip()
